@@ -1,0 +1,1 @@
+"""DeepDXF: find, compare and clean up CAD drawings by the vectors in them."""
