@@ -53,10 +53,12 @@ N_CLASSES = 12
 
 # Scalars of each class, in the order of the columns of `Drawing.scalars`; unused columns are NaN.
 # Points are never here: they are rows of `Drawing.vertices`, so that one product moves every class.
+# TEXT and MTEXT: height and width of the whole box (width is estimated from the characters), halign and valign = place of
+# the anchor in the box as fractions (0 = left/bottom, 1 = right/top). DIMENSION kind: DXF group 70, low bits.
 SCALARS: Mapping[EntityClass, tuple[str, ...]] = {
     EntityClass.HATCH: ("solid", "associative", "paths", "pattern_angle", "pattern_scale"),
     EntityClass.TEXT: ("height", "rotation", "width", "halign", "valign"),
-    EntityClass.MTEXT: ("height", "rotation", "width", "halign", "valign"),
+    EntityClass.MTEXT: ("height", "rotation", "width", "halign", "valign", "char_height", "column_width"),
     EntityClass.LWPOLYLINE: ("closed",),
     EntityClass.ARC: ("radius", "start", "end"),
     EntityClass.LINE: (),
@@ -112,7 +114,7 @@ class Drawing:
     space: str  # "model" or the name of the layout
     format: str  # "dxf", "dwg"
     version: str  # "AC1032" …
-    reader: str  # "cadkit", "ezdxf" or "ezdxf.recover"
+    reader: str  # "cadkit" (fast), "ezdxf" or "ezdxf.recover" (careful)
     fields: tuple[tuple[str, str], ...] = ()  # (tag, value) of block attributes: title-block fields
     problems: tuple[Problem, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)  # DXF type -> count of entities left out

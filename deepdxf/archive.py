@@ -1,0 +1,798 @@
+"""The archive: drawings of some folders with their vectors, facts and thumbnails, and the search in them.
+
+One LanceDB table under a folder or an object-storage address holds a row for every file, also for those that could not
+be read. Invariants:
+
+* A row's id is a hash of the file's absolute path, so that a file keeps its id through updates and removals, and two
+  processes that index the same file write the same row (the id is the table's key).
+* An unchanged file is not read again: same size and time, or else the same content hash.
+* Work is committed in batches. A run that was ended at any moment leaves an archive that the next run completes.
+* All vectors come from one encoder, whose id is recorded.
+
+Glossary
+--------
+root        absolute folder that was given to `Archive.index`; a row's path is relative to it.
+vanished    a file of the archive that is no longer there.
+unreachable a file of the archive in a folder that cannot be listed now; it may still be there.
+"""
+
+from __future__ import annotations
+
+import csv
+import functools
+import hashlib
+import io
+import json
+import os
+import time
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdxf.batch import progress_bar, read_many
+from deepdxf.drawing import Drawing, EntityClass
+from deepdxf.encoder import Encoder, Vectors
+from deepdxf.errors import ArchiveError, DeepDXFError, ReadError
+from deepdxf.summary import Summary, one_line, summarise
+from deepdxf.where import COLUMNS, Kind, compile_where, count_column, quote
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = (".dxf", ".dwg", ".dxf.gz")
+
+# Up to this many bytes of vectors, a search multiplies them all in memory and is exact; above, it asks the database,
+# which uses an approximate index. Measured by benchmarks/ann.py.
+EXACT_BYTES = 2**30
+# Probed share of an approximate index, and how much of the archive may be outside of it before it is made anew.
+PROBED_SHARE, UNINDEXED_SHARE = 0.1, 0.1
+# Scores are compared at this many decimals: products of equal vectors may differ in the last bits.
+SCORE_DECIMALS = 6
+# A batch is committed after this many rows or seconds.
+BATCH_ROWS, BATCH_SECONDS = 256, 20.0
+# Small pieces of the table are joined when there are more than these; versions nobody can be reading are deleted.
+MAX_FRAGMENTS, KEEP_VERSIONS = 32, timedelta(hours=1)
+
+SCALAR_TYPES: Mapping[Kind, Callable[[], Any]] = {
+    Kind.INTEGER: lambda: _arrow().int64(),
+    Kind.NUMBER: lambda: _arrow().float64(),
+    Kind.TEXT: lambda: _arrow().string(),
+    Kind.TIME: lambda: _arrow().timestamp("us", "UTC"),
+    Kind.NUMBERS: lambda: _arrow().list_(_arrow().float64()),
+    Kind.TEXTS: lambda: _arrow().list_(_arrow().string()),
+}
+
+# MIGRATIONS[i] turns the tables of format i + 1 into those of format i + 2.
+MIGRATIONS: tuple[Callable[[Any], None], ...] = ()
+
+Redo = Literal["changed", "failed", "all"]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One result of a search."""
+
+    id: str
+    path: str  # relative to the root
+    root: str
+    score: float  # of a search by vectors: the largest dot product; by text: share of the best text that was asked for
+    match: str = ""  # search by text: the text that was found
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What happened to one file in a run of `Archive.index`."""
+
+    path: str  # absolute
+    action: str  # added, updated, unchanged, vanished, removed, unreachable
+    status: str  # of the drawing: ok, repaired, partial, too large, failed; empty for a folder
+    message: str = ""
+    seconds: float = 0.0
+
+
+@dataclass
+class IndexReport:
+    """What a run of `Archive.index` did, file by file."""
+
+    files: list[FileReport] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False  # by Ctrl-C; what had been read is in the archive
+
+    def actions(self) -> dict[str, int]:
+        """Number of files by action."""
+        return dict(Counter(file.action for file in self.files))
+
+    def statuses(self) -> dict[str, int]:
+        """Number of files in the archive by status, of those that the run looked at."""
+        present = ("added", "updated", "unchanged")
+        return dict(Counter(file.status for file in self.files if file.action in present))
+
+    def to_json(self) -> str:
+        """The report as JSON: totals, then the files."""
+        totals = {"actions": self.actions(), "statuses": self.statuses(), "interrupted": self.interrupted}
+        files = [asdict(file) for file in self.files]
+        return json.dumps({**totals, "seconds": round(self.seconds, 3), "files": files}, indent=1)
+
+    def to_csv(self) -> str:
+        """The files as CSV with a header."""
+        out = io.StringIO()
+        writer = csv.DictWriter(out, list(FileReport.__dataclass_fields__), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(asdict(file) for file in self.files)
+        return out.getvalue()
+
+
+# --- reading one file, in a worker -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Ingest:
+    """How a file becomes a row; everything here is picklable and runs in the worker processes."""
+
+    encoder: Callable[[], Encoder]  # e.g. functools.partial(encoder.load, "descriptor"); called once a process
+    read: Callable[[Path], Drawing]
+    thumbnail: Callable[[Drawing], bytes] | None = None
+
+    def __call__(self, task: tuple[str, str | None]) -> dict[str, Any]:
+        """The row of (absolute path, hash in the archive); without content columns if the hash is still the same."""
+        path, known = Path(task[0]), task[1]
+        before = _stat(path)
+        digest = _content_hash(path)
+        row: dict[str, Any] = {"hash": digest, **before}
+        if digest != known:
+            drawing = self.read(path)
+            vector = np.asarray(_shared(self.encoder).encode([drawing])[0], np.float32)
+            if not np.isfinite(vector).all():
+                raise ReadError("the encoder gave a vector that is not finite")
+            row |= summary_columns(summarise(drawing), path.name) | {
+                "vector": vector,
+                "thumbnail": self.thumbnail(drawing) if self.thumbnail else None,
+            }
+        if _stat(path) != before:
+            raise ReadError("the file changed while it was read; index it again")
+        return row
+
+
+@functools.cache
+def _shared(factory: Callable[[], Encoder]) -> Encoder:
+    return factory()
+
+
+def _stat(path: Path) -> dict[str, int]:
+    try:
+        info = path.stat()
+    except OSError as error:
+        raise ReadError(f"cannot be opened: {error.strerror}") from error
+    return {"bytes": info.st_size, "modified": info.st_mtime_ns // 1000}
+
+
+def _content_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    except OSError as error:
+        raise ReadError(f"cannot be read: {error.strerror}") from error
+
+
+def summary_columns(summary: Summary, name: str) -> dict[str, Any]:
+    """The columns of a row that a summary gives; ``name`` is the file's, searched like a text."""
+    fields = [f"{tag}={value}" for tag, value in summary.fields]
+    same = ("status", "format", "version", "reader", "space", "unit_mm", "width", "height", "width_mm", "height_mm")
+    return {
+        **{column: getattr(summary, column) for column in (*same, "entities")},
+        **{count_column(c): summary.counts.get(c.name, 0) for c in EntityClass if c is not EntityClass.EOS},
+        "layer": list(summary.layers),
+        "block": list(summary.blocks),
+        "text": list(summary.texts),
+        "dimension": list(summary.dimensions),
+        "field": fields,
+        "problem": sorted({code for code, _, _ in summary.problems}),
+        "folded": "\n".join(fold(text) for text in [portable(name), *summary.texts, *(v for _, v in summary.fields)]),
+    }
+
+
+def fold(text: str) -> str:
+    """The text as it is searched: compatibility forms unified (full-width letters, ligatures), case ignored."""
+    return one_line(unicodedata.normalize("NFKC", text).casefold())
+
+
+def portable(path: str) -> str:
+    """A path as UTF-8 can hold it: bytes of a name that are no text become escapes."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# --- files -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Files:
+    """Drawing files below some paths."""
+
+    paths: Mapping[str, str]  # absolute path -> absolute root, sorted by path
+    unreadable: Mapping[str, str]  # folder that cannot be listed -> reason
+
+
+def find_files(paths: Iterable[str | Path]) -> Files:
+    """All files named like `SUFFIXES` (any case) below the paths; a path that is a file counts whatever its name.
+
+    Links to folders are followed, except to a folder that is visited anyway or has been.
+
+    Raises:
+        ReadError: one of the paths does not exist.
+    """
+    roots = [os.path.abspath(path) for path in paths]
+    found: dict[str, str] = {}
+    unreadable: dict[str, str] = {}
+    for root in roots:
+        if os.path.isfile(root):
+            found.setdefault(root, os.path.dirname(root))
+        elif not os.path.isdir(root):
+            raise ReadError(f"no such file or folder: {root}")
+    real_roots = [os.path.realpath(root) for root in roots if os.path.isdir(root)]
+    visited: set[str] = set()
+    for root in roots:
+        stack = [root] if os.path.isdir(root) else []
+        while stack:
+            folder = stack.pop()
+            real = os.path.realpath(folder)
+            if real in visited:
+                continue
+            visited.add(real)
+            try:
+                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+            except OSError as error:
+                unreadable[folder] = error.strerror or str(error)
+                continue
+            for entry in entries:
+                if entry.is_dir():
+                    if entry.is_symlink():
+                        target = os.path.realpath(entry.path)
+                        if any(_is_below(target, other) or _is_below(other, target) for other in real_roots):
+                            continue
+                    stack.append(entry.path)
+                elif entry.name.lower().endswith(SUFFIXES):
+                    found.setdefault(entry.path, root)
+    return Files(dict(sorted(found.items())), unreadable)
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+
+
+def drawing_id(path: str) -> str:
+    """The id of the drawing at an absolute path: 16 hexadecimal digits."""
+    key = os.path.normcase(path).encode("utf-8", "surrogateescape")
+    return hashlib.blake2b(key, digest_size=8).hexdigest()
+
+
+# --- the archive -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Snapshot:
+    """The searchable rows of one version of the table, in memory, ordered by id."""
+
+    version: int
+    ids: NDArray[np.str_]  # (n,)
+    paths: list[str]
+    roots: list[str]
+    vectors: Vectors  # (n, d)
+
+
+class Archive:
+    """An archive that is open; made by `Archive.create` or `Archive.open`."""
+
+    def __init__(self, address: str, db: Any, table: Any, encoder_id: str) -> None:
+        self.address = address
+        self.encoder_id = encoder_id
+        self.dim: int = table.schema.field("vector").type.list_size
+        self._db = db
+        self._table = table
+        self._snapshot: _Snapshot | None = None
+
+    @classmethod
+    def create(cls, address: str | Path, encoder_id: str, dim: int) -> Archive:
+        """Make an empty archive, or open the one that is there.
+
+        Args:
+            address: folder, or address such as ``s3://bucket/archive``.
+            encoder_id: `Encoder.id` of all its vectors.
+            dim: their length.
+
+        Raises:
+            ArchiveError: it cannot be written, or is there and of another encoder.
+        """
+        address = str(address)
+        with _database_errors(address):
+            pa = _arrow()
+            if "://" not in address and os.path.isdir(address) and not _is_archive(address) and os.listdir(address):
+                raise ArchiveError(f"{address} is not empty and no archive; choose another folder")
+            db = _connect(address)
+            about = {"format": str(1 + len(MIGRATIONS)), "encoder": encoder_id, "dim": str(dim)}
+            # `about` first: with it, an archive whose making was cut off can be completed
+            _ensure_table(db, "about", pa.table({"key": list(about), "value": list(about.values())}))
+            recorded = _read_about(db)
+            if recorded.get("encoder") == encoder_id:
+                _ensure_table(db, "drawings", _schema(int(recorded["dim"])).empty_table())
+        return cls.open(address, encoder_id)
+
+    @classmethod
+    def open(cls, address: str | Path, encoder_id: str | None = None) -> Archive:
+        """Open an archive.
+
+        Args:
+            address: folder or address.
+            encoder_id: the encoder that is going to be used with it; None to look only at what is stored.
+
+        Raises:
+            ArchiveError: there is none, it is damaged, of a newer format or of another encoder.
+        """
+        address = str(address)
+        if "://" not in address and not _is_archive(address):
+            raise ArchiveError(f"no archive at {address}; make one with: deepdxf index FOLDER --archive {address}")
+        with _database_errors(address):
+            db = _connect(address)
+            about = _read_about(db)
+            if not {"format", "encoder", "dim"} <= about.keys():
+                raise ArchiveError(f"the archive {address} is damaged (its description is incomplete); index again")
+            if encoder_id is not None and about["encoder"] != encoder_id:
+                raise ArchiveError(
+                    f"the archive {address} was made with encoder {about['encoder']!r}, not {encoder_id!r}; "
+                    f"use that encoder, or index into a new archive"
+                )
+            _migrate(db, int(about["format"]), address)
+            return cls(address, db, db.open_table("drawings"), about["encoder"])
+
+    def __len__(self) -> int:
+        with _database_errors(self.address):
+            return int(self._table.count_rows())
+
+    # --- writing
+
+    def index(
+        self,
+        paths: Iterable[str | Path],
+        ingest: Ingest,
+        *,
+        workers: int | None = None,
+        timeout_s: float = 120.0,
+        memory_mb: int = 2000,
+        redo: Redo = "changed",
+        prune: bool = False,
+        quiet: bool = True,
+    ) -> IndexReport:
+        """Bring the archive up to date with the files below some paths.
+
+        Args:
+            paths: folders and files; what lies below a folder of `SUFFIXES` is indexed.
+            ingest: how to read, encode and picture a file.
+            workers, timeout_s, memory_mb: as in `read_many`.
+            redo: which of the known files are read again besides those that changed.
+            prune: remove vanished files from the archive (the files themselves are never touched).
+            quiet: no progress bar; there is none either where standard error is no terminal.
+
+        Raises:
+            ReadError: one of the paths does not exist.
+            ArchiveError: the archive cannot be written; batches committed before stay.
+        """
+        start = time.perf_counter()
+        report = IndexReport()
+        given = [os.path.abspath(path) for path in paths]
+        files = find_files(given)
+        known = self._known()
+        roots = sorted({row["root"] for row in known.values()}, key=len)
+        tasks: dict[tuple[str, str | None], dict[str, Any]] = {}
+        for path, root in files.paths.items():
+            row = known.get(drawing_id(path))
+            if row and self._is_current(row, path, redo):
+                report.files.append(FileReport(portable(path), "unchanged", row["status"], row["message"] or ""))
+                continue
+            root = next((other for other in roots if _is_below(path, os.path.normpath(other))), root)
+            place = {"id": drawing_id(path), "root": Path(portable(root)).as_posix()}
+            place["path"] = Path(os.path.relpath(portable(path), portable(root))).as_posix()
+            readable = row is not None and row["status"] != "failed" and redo != "all"
+            tasks[path, row["hash"] if row and readable else None] = place
+        try:
+            self._ingest(tasks, ingest, known, report, quiet, workers, timeout_s, memory_mb)
+        except KeyboardInterrupt:
+            report.interrupted = True
+        else:
+            self._report_missing(given, files, known, report, prune)
+            self._tidy()
+        report.seconds = time.perf_counter() - start
+        return report
+
+    def _known(self) -> dict[str, dict[str, Any]]:
+        """What decides about reading a file again, by id."""
+        pa = _arrow()
+        columns = ["id", "root", "path", "hash", "bytes", "modified", "status", "message"]
+        table = self._select(columns)
+        table = table.set_column(5, "modified", table["modified"].cast(pa.int64()))
+        return {row["id"]: row for row in table.to_pylist()}
+
+    @staticmethod
+    def _is_current(row: Mapping[str, Any], path: str, redo: Redo) -> bool:
+        if redo == "all" or (redo == "failed" and row["status"] == "failed"):
+            return False
+        try:
+            return _stat(Path(path)) == {"bytes": row["bytes"], "modified": row["modified"]}
+        except ReadError:
+            return False
+
+    def _ingest(
+        self,
+        tasks: Mapping[tuple[str, str | None], Mapping[str, Any]],
+        ingest: Ingest,
+        known: Mapping[str, Mapping[str, Any]],
+        report: IndexReport,
+        quiet: bool,
+        workers: int | None,
+        timeout_s: float,
+        memory_mb: int,
+    ) -> None:
+        """Read the files of the tasks and commit their rows in batches, also when interrupted."""
+        batch: list[dict[str, Any]] = []
+        since = time.monotonic()
+        stream = read_many(tasks, ingest, workers=workers, timeout_s=timeout_s, memory_mb=memory_mb)
+        try:
+            with progress_bar("indexing", len(tasks), quiet) as advance, closing(stream):  # type: ignore[type-var]
+                for outcome in stream:
+                    place = tasks[outcome.item]
+                    row = {
+                        **place,
+                        **(outcome.value or _failed_row(outcome.item[0], outcome.error or "")),
+                        "indexed": _now(),
+                    }
+                    batch.append(row)
+                    before = known.get(place["id"])
+                    action = "added" if before is None else "updated" if "status" in row else "unchanged"
+                    status = row.get("status") or (before or {})["status"]
+                    path = portable(outcome.item[0])
+                    report.files.append(
+                        FileReport(path, action, status, outcome.error or "", round(outcome.seconds, 4))
+                    )
+                    advance()
+                    if len(batch) >= BATCH_ROWS or time.monotonic() - since > BATCH_SECONDS:
+                        full, batch = batch, []
+                        self._write(full)
+                        since = time.monotonic()
+        finally:
+            self._write(batch)
+
+    def _write(self, rows: Sequence[dict[str, Any]]) -> None:
+        """Commit rows; those without a status keep the content that the archive has and get a new time."""
+        if not rows:
+            return
+        pa = _arrow()
+        schema = self._table.schema
+        empty: dict[str, Any] = {
+            name: [] if pa.types.is_list(schema.field(name).type) else None for name in schema.names
+        }
+        touched = {row["id"]: row for row in rows if "status" not in row}
+        full = [{**empty, **row} for row in rows if "status" in row]
+        with _database_errors(self.address):
+            if touched:
+                condition = f"id IN ({', '.join(map(quote, touched))})"
+                for old in self._table.search().where(condition).to_arrow().to_pylist():
+                    full.append({**old, **touched[old["id"]]})
+            vectors = [row.pop("vector") for row in full]
+            columns = {name: pa.array([row[name] for row in full], schema.field(name).type) for name in full[0]}
+            columns["vector"] = _vector_column(vectors, self.dim)
+            data = pa.table({name: columns[name] for name in schema.names}, schema=schema)
+            # its conflicts with other writers are retried by the database
+            self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(data)
+
+    def _report_missing(
+        self,
+        paths: Sequence[str],
+        files: Files,
+        known: Mapping[str, Mapping[str, Any]],
+        report: IndexReport,
+        prune: bool,
+    ) -> None:
+        """Report folders that cannot be listed and files of the archive that are gone; remove the latter on request."""
+        for folder, reason in files.unreadable.items():
+            report.files.append(FileReport(portable(folder), "unreachable", "", f"folder cannot be listed: {reason}"))
+        present = {drawing_id(path) for path in files.paths}
+        gone: list[str] = []
+        for id, row in known.items():
+            path = os.path.normpath(os.path.join(row["root"], row["path"]))
+            if id in present or not any(_is_below(path, portable(folder)) for folder in paths):
+                continue
+            if any(_is_below(path, portable(folder)) for folder in files.unreadable) or os.path.exists(path):
+                report.files.append(FileReport(path, "unreachable", row["status"]))
+            else:
+                gone.append(id)
+                report.files.append(FileReport(path, "removed" if prune else "vanished", row["status"]))
+        if prune:
+            self.remove(gone)
+
+    def remove(self, ids: Iterable[str]) -> int:
+        """Remove rows; returns how many there were. Unknown ids are no error: they are not there."""
+        ids, before = list(ids), len(self)
+        with _database_errors(self.address):
+            for i in range(0, len(ids), 500):
+                self._table.delete(f"id IN ({', '.join(map(quote, ids[i : i + 500]))})")
+        return before - len(self)
+
+    def _tidy(self) -> None:
+        """Join small pieces of the table and index it when it has outgrown exact search."""
+        with _database_errors(self.address):
+            try:
+                if self._table.stats().fragment_stats.num_fragments > MAX_FRAGMENTS:
+                    self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
+            except (RuntimeError, OSError, ValueError) as error:
+                if "conflict" not in str(error).lower():  # another process is at work: it will tidy up
+                    raise
+            if len(self) * self.dim * 4 > EXACT_BYTES:
+                self.build_index()
+
+    def build_index(self) -> None:
+        """Make the approximate index of the vectors, if a tenth of them or more are not in one."""
+        from lancedb.index import IvfFlat
+
+        with _database_errors(self.address):
+            stats = self._table.index_stats("vector_idx") if self._table.list_indices() else None
+            if stats is None or stats.num_unindexed_rows > UNINDEXED_SHARE * len(self):
+                self._table.create_index("vector", config=IvfFlat(distance_type="dot"), replace=True)
+
+    # --- reading
+
+    def get(self, id: str) -> dict[str, Any]:
+        """The columns of one row (`where.COLUMNS`).
+
+        Raises:
+            ArchiveError: there is no such id.
+        """
+        return self._row(id, list(COLUMNS))
+
+    def vector(self, id: str) -> Vectors:
+        """(1, d) the vector of one drawing, to search by id.
+
+        Raises:
+            ArchiveError: there is no such id, or its file could not be read.
+        """
+        vector = self._row(id, ["vector"])["vector"]
+        if vector is None:
+            raise ArchiveError(f"the drawing {id!r} could not be read when it was indexed, so it has no vector")
+        return np.asarray([vector], np.float32)
+
+    def thumbnail(self, id: str) -> bytes | None:
+        """The picture of one drawing; None if none was made. Raises ArchiveError for an unknown id."""
+        picture: bytes | None = self._row(id, ["thumbnail"])["thumbnail"]
+        return picture
+
+    def records(self, where: str | None = None, columns: Sequence[str] = tuple(COLUMNS)) -> list[dict[str, Any]]:
+        """Rows that pass a filter (all without one), ordered by id. Raises FilterError."""
+        condition = compile_where(where) if where else None
+        rows: list[dict[str, Any]] = self._select(list(dict.fromkeys(["id", *columns])), condition).to_pylist()
+        return sorted(rows, key=lambda row: str(row["id"]))
+
+    def search(
+        self, query: Vectors, k: int = 10, *, min_score: float | None = None, where: str | None = None
+    ) -> list[Hit]:
+        """The drawings most similar to a query.
+
+        Args:
+            query: (m, d) vectors as `Encoder.query` gives them; a drawing's score is the largest of the m dot products.
+            k: number of hits at most.
+            min_score: the lowest score of a hit.
+            where: a filter expression, see `where`.
+
+        Returns:
+            Hits, best first, ties by id. Exact, unless the vectors exceed `EXACT_BYTES` and have an index.
+
+        Raises:
+            FilterError: the filter does not parse.
+            ArchiveError: the query's vectors have another length than the archive's.
+        """
+        query = np.atleast_2d(np.asarray(query, np.float32))
+        if query.shape[1] != self.dim:
+            raise ArchiveError(f"the query has vectors of length {query.shape[1]}, the archive of length {self.dim}")
+        condition = compile_where(where) if where else None
+        if k < 1:
+            return []
+        with _database_errors(self.address):
+            if self._table.count_rows() * self.dim * 4 > EXACT_BYTES:
+                hits = self._search_database(query, k, condition)
+            else:
+                hits = self._search_memory(query, k, condition)
+        return [hit for hit in hits if min_score is None or hit.score >= min_score]
+
+    def _search_memory(self, query: Vectors, k: int, condition: str | None) -> list[Hit]:
+        rows = self._load()
+        scores = np.round((rows.vectors @ query.T).max(axis=1), SCORE_DECIMALS)
+        candidates = np.arange(len(scores))
+        if condition:
+            passing = np.asarray(self._select(["id"], condition)["id"].to_pylist(), dtype=rows.ids.dtype)
+            candidates = np.flatnonzero(np.isin(rows.ids, passing))
+        if len(candidates) > k:  # all that are as good as the k-th, so that ids decide among equals
+            worst = np.partition(scores[candidates], -k)[-k]
+            candidates = candidates[scores[candidates] >= worst]
+        best = candidates[np.argsort(-scores[candidates], kind="stable")][:k]
+        return [Hit(str(rows.ids[i]), rows.paths[i], rows.roots[i], float(scores[i])) for i in best]
+
+    def _search_database(self, query: Vectors, k: int, condition: str | None) -> list[Hit]:
+        stats = self._table.index_stats("vector_idx") if self._table.list_indices() else None
+        best: dict[str, Hit] = {}
+        for vector in query:
+            search = self._table.search(vector, vector_column_name="vector").distance_type("dot").limit(k)
+            if stats is not None:
+                partitions = max(1, int(np.sqrt(stats.num_indexed_rows)))
+                search = search.nprobes(max(20, int(PROBED_SHARE * partitions)))
+            if condition:
+                search = search.where(condition, prefilter=True)
+            for row in search.select(["id", "path", "root", "_distance"]).to_list():
+                score = round(1.0 - row["_distance"], SCORE_DECIMALS)
+                if row["id"] not in best or score > best[row["id"]].score:
+                    best[row["id"]] = Hit(row["id"], row["path"], row["root"], score)
+        return sorted(best.values(), key=lambda hit: (-hit.score, hit.id))[:k]
+
+    def _load(self) -> _Snapshot:
+        """The searchable rows in memory, read again when any process has written."""
+        version = self._table.version
+        if self._snapshot is None or self._snapshot.version != version:
+            table = self._select(["id", "path", "root", "vector"], "vector IS NOT NULL").sort_by("id").combine_chunks()
+            vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            self._snapshot = _Snapshot(
+                version=version,
+                ids=np.asarray(table["id"].to_pylist(), dtype="U16"),
+                paths=table["path"].to_pylist(),
+                roots=table["root"].to_pylist(),
+                vectors=np.ascontiguousarray(vectors.reshape(-1, self.dim), np.float32),
+            )
+        return self._snapshot
+
+    def find_text(self, words: str, k: int = 10, *, where: str | None = None) -> list[Hit]:
+        """Drawings in whose texts, title-block fields and file name every one of the words occurs.
+
+        Words match inside of words, ignore case, and may be of any script. A drawing's score is the share of its best
+        text that the words make up, 1 for the very text.
+
+        Raises:
+            FilterError: the filter does not parse.
+            ArchiveError: no word is given.
+        """
+        wanted = list(dict.fromkeys(fold(words).split()))
+        if not wanted:
+            raise ArchiveError("the text to search for is empty")
+        # A scan: right for every script, inside words and from the moment a row is there; an index of words is not.
+        conditions = [f"contains(folded, {quote(word)})" for word in wanted]
+        if where:
+            conditions.append(compile_where(where))
+        found = self._select(["id", "path", "root", "text", "field"], " AND ".join(conditions)).to_pylist()
+        hits = []
+        for row in found:
+            texts = [row["path"].rsplit("/", 1)[-1], *row["text"], *(f.split("=", 1)[-1] for f in row["field"])]
+            score, match = max(((_share(wanted, fold(text)), text) for text in texts), key=lambda pair: pair[0])
+            hits.append(Hit(row["id"], row["path"], row["root"], round(score, SCORE_DECIMALS), match))
+        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
+
+    def _row(self, id: str, columns: list[str]) -> dict[str, Any]:
+        rows = self._select(columns, f"id = {quote(id)}").to_pylist()
+        if not rows:
+            raise ArchiveError(f"no drawing with id {id!r} in the archive {self.address}")
+        row: dict[str, Any] = rows[0]
+        return row
+
+    def _select(self, columns: list[str], condition: str | None = None) -> pa.Table:
+        with _database_errors(self.address):
+            query = self._table.search()
+            if condition:
+                query = query.where(condition)
+            return query.select(columns).to_arrow().select(columns)
+
+
+def _share(words: Sequence[str], text: str) -> float:
+    length = len(text.replace(" ", ""))
+    return min(1.0, sum(len(word) for word in words if word in text) / length) if length else 0.0
+
+
+def _failed_row(path: str, error: str) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = dict(_stat(Path(path)))
+    except ReadError:
+        facts = {}
+    return {**facts, "status": "failed", "message": portable(error), "folded": fold(portable(os.path.basename(path)))}
+
+
+def _now() -> int:
+    return int(datetime.now(UTC).timestamp() * 1e6)
+
+
+# --- the database ----------------------------------------------------------------------------------------------------
+
+
+def _arrow() -> Any:
+    import pyarrow
+
+    return pyarrow
+
+
+def _schema(dim: int) -> pa.Schema:
+    pa = _arrow()
+    # As the table's key, the id is watched by the database: of two processes that insert it at once, one updates.
+    key = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-primary-key:position": "1"}
+    columns = [pa.field(name, SCALAR_TYPES[kind]()) for name, (kind, _) in COLUMNS.items() if name != "id"]
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False, metadata=key),
+            *columns,
+            pa.field("folded", pa.string()),  # what `Archive.find_text` searches
+            pa.field("thumbnail", pa.binary()),
+            pa.field("vector", pa.list_(pa.float32(), dim)),
+        ]
+    )
+
+
+def _vector_column(vectors: Sequence[Any], dim: int) -> pa.Array:
+    """A column of vectors, null where there is none."""
+    pa = _arrow()
+    missing = np.array([vector is None for vector in vectors])
+    values = np.zeros((len(vectors), dim), np.float32)
+    for row, vector in zip(values, vectors, strict=True):
+        if vector is not None:
+            row[:] = vector
+    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), dim, mask=pa.array(missing))
+
+
+def _connect(address: str) -> Any:
+    import lancedb
+
+    # every operation sees what other processes have committed
+    return lancedb.connect(address, read_consistency_interval=timedelta(0))
+
+
+def _is_archive(address: str) -> bool:
+    return os.path.isdir(os.path.join(address, "about.lance"))
+
+
+def _ensure_table(db: Any, name: str, data: Any) -> None:
+    try:
+        db.create_table(name, data, mode="create")
+    except (ValueError, OSError, RuntimeError):
+        # it is there already, or another process has just made it; otherwise the first error says more than this one
+        if name not in db.table_names():
+            raise
+
+
+def _read_about(db: Any) -> dict[str, str]:
+    return {row["key"]: row["value"] for row in db.open_table("about").search().to_list()}
+
+
+def _migrate(db: Any, found: int, address: str) -> None:
+    newest = 1 + len(MIGRATIONS)
+    if found > newest:
+        raise ArchiveError(
+            f"the archive {address} has format {found}, this version reads up to {newest}; upgrade deepdxf"
+        )
+    for number in range(found, newest):
+        MIGRATIONS[number - 1](db)
+        db.open_table("about").update(where="key = 'format'", values={"value": str(number + 1)})
+
+
+@contextmanager
+def _database_errors(address: str) -> Iterator[None]:
+    """Turn what the database raises into one line."""
+    try:
+        yield
+    except (DeepDXFError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # a panic of the database's native code is no Exception
+        text = " ".join(str(error).split())
+        lower = text.lower()
+        if "no space left" in lower or "os error 28" in lower or "file too large" in lower or "os error 112" in lower:
+            reason = "the disk is full; free some space and run the same command again"
+        elif "permission denied" in lower or "read-only file system" in lower:
+            reason = "it may not be written; check its permissions"
+        else:
+            reason = f"{text[:200]}; if this stays so, it is damaged: index into a new archive"
+        raise ArchiveError(f"archive {address}: {reason}") from error

@@ -1,0 +1,711 @@
+"""What both readers fill: rows of entities by owner (a space or a block), folded into the twelve classes.
+
+The feeders (`reader_cadkit`, `reader_ezdxf`) only translate; folding, checks, block expansion, order and boxes happen here,
+once, so that both readers give the same drawing. `Table.drawing` expands blocks level by level with array operations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepdxf.drawing import N_SCALARS, SCALARS, Drawing, EntityClass, FloatArray, IntArray, Problem, gather_ranges
+from deepdxf.geometry import ANGULAR, BULGED, Shapes, boxes, conic_arc, spline_samples, transform_shapes
+from deepdxf.text import decode_characters, dimension_value, plain_mtext, plain_text
+
+C = EntityClass
+NAN = math.nan
+Point = Sequence[float]  # x, y and perhaps z, world coordinates
+Head = tuple[int, str, int, str]  # handle (0 = none), layer, colour, DXF type
+PADDING = {count: (NAN,) * (N_SCALARS - count) for count in range(N_SCALARS + 1)}
+ANCHORED = (C.CIRCLE, C.ARC, C.TEXT, C.INSERT)  # classes whose scalars live in the plane of their extrusion
+FLAT = 1e-9  # |z| of a normal that still counts as straight up or straight down
+
+# Mean width of a character and distance of lines, in text heights; widths of fonts are not in the file.
+CHARACTER_WIDTH, LINE_PITCH = 0.6, 5.0 / 3.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one file may cost. A drawing that meets a limit is kept up to it and ends with the status "too large"."""
+
+    file_bytes: int = 1 << 30  # after decompression
+    entities: int = 500_000  # rows after block expansion
+    vertices: int = 10_000_000  # vertices after block expansion
+    depth: int = 32  # nesting of blocks
+
+
+class Table:
+    """Rows as Python lists while a feeder fills them; `drawing` turns them into a `Drawing`."""
+
+    def __init__(self) -> None:
+        self.cls: list[int] = []
+        self.handle: list[int] = []
+        self.layer: list[int] = []
+        self.color: list[int] = []
+        self.dxftype: list[int] = []
+        self.text_index: list[int] = []
+        self.block_index: list[int] = []
+        self.scalars: list[float] = []
+        self.vertices: list[float] = []
+        self.vertex_count: list[int] = []
+        self.vertex_path: list[int] | None = None  # made when the first row of several paths comes
+        self.knots: list[float] = []
+        self.knot_count: list[int] = []
+        self.normals: dict[int, Point] = {}
+        self.names: dict[str, dict[str, int]] = {"layer": {}, "dxftype": {}, "block": {}}
+        self.texts: list[str] = []
+        self.fields: list[tuple[str, str]] = []
+        self.owners: dict[str | None, tuple[int, int]] = {}  # block name (None = the space) -> rows
+        self.base_points: dict[str, Point] = {}
+        self.ignored: Counter[str] = Counter()
+        self.problems: Counter[tuple[str, str]] = Counter()
+
+    # --- filling ---
+
+    def problem(self, code: str, message: str, count: int = 1) -> None:
+        """Count a finding; equal code and message make one `Problem`."""
+        self.problems[code, message] += count
+
+    def ignore(self, dxftype: str) -> None:
+        """Count an entity that is left out because its type has no place in the codes."""
+        self.ignored[dxftype] += 1
+
+    def name(self, kind: str, name: str) -> int:
+        """Number of a layer, DXF type or block name, given at its first use."""
+        names = self.names[kind]
+        number = names.get(name)
+        if number is None:
+            number = names[name] = len(names)
+        return number
+
+    def begin(self, owner: str | None, base_point: Point = (0.0, 0.0)) -> None:
+        """The rows that follow belong to this block, or to the space (None)."""
+        self.owners[owner] = (len(self.cls), len(self.cls))
+        if owner is not None:
+            self.base_points[owner] = base_point
+
+    def end(self, owner: str | None) -> None:
+        """The owner's rows are complete."""
+        self.owners[owner] = (self.owners[owner][0], len(self.cls))
+
+    def row(
+        self,
+        cls: EntityClass,
+        head: Head,
+        scalars: tuple[float, ...],
+        vertices: Sequence[float],
+        *,
+        text: str | None = None,
+        block: str | None = None,
+        normal: Point | None = None,
+        knots: Iterable[float] = (),
+        paths: Sequence[int] | None = None,
+    ) -> None:
+        """One entity. ``vertices`` is flat: x, y, bulge or weight, x, y, …"""
+        handle, layer, color, dxftype = head
+        index = len(self.cls)
+        self.cls.append(cls)
+        self.handle.append(handle)
+        self.layer.append(self.name("layer", layer))
+        self.color.append(color)
+        self.dxftype.append(self.name("dxftype", dxftype))
+        if text is None:
+            self.text_index.append(-1)
+        else:
+            self.text_index.append(len(self.texts))
+            self.texts.append(text)
+        self.block_index.append(-1 if block is None else self.name("block", block))
+        self.scalars.extend(scalars + PADDING[len(scalars)])
+        self.vertices.extend(vertices)
+        count = len(vertices) // 3
+        self.vertex_count.append(count)
+        if paths is not None:
+            if self.vertex_path is None:
+                self.vertex_path = [0] * (len(self.vertices) // 3 - count)
+            self.vertex_path.extend(paths)
+        elif self.vertex_path is not None:
+            self.vertex_path.extend([0] * count)
+        before = len(self.knots)
+        self.knots.extend(knots)
+        self.knot_count.append(len(self.knots) - before)
+        if normal is not None and normal[2] < 1.0 - FLAT:
+            self.normals[index] = normal
+
+    # --- classes, and what folds into them ---
+
+    def line(self, head: Head, start: Point, end: Point) -> None:
+        """LINE and 3DLINE."""
+        self.row(C.LINE, head, (), (start[0], start[1], 0.0, end[0], end[1], 0.0))
+
+    def circle(self, head: Head, centre: Point, radius: float, normal: Point | None = None) -> None:
+        """CIRCLE; a POINT is a circle of radius 0."""
+        self.row(C.CIRCLE, head, (abs(radius),), (centre[0], centre[1], 0.0), normal=normal)
+
+    def arc(self, head: Head, centre: Point, radius: float, start: float, end: float, normal: Point | None = None) -> None:
+        """ARC; angles in degrees."""
+        self.row(C.ARC, head, (abs(radius), start % 360.0, end % 360.0), (centre[0], centre[1], 0.0), normal=normal)
+
+    def polyline(self, head: Head, vertices: Sequence[float], closed: bool, normal: Point | None = None) -> None:
+        """LWPOLYLINE, POLYLINE and MLINE (its spine); ``vertices`` flat x, y, bulge."""
+        if vertices:
+            self.row(C.LWPOLYLINE, head, (float(closed),), vertices, normal=normal)
+        else:
+            self.problem("empty-entity", f"{head[3]} without vertices left out")
+
+    def faces(self, head: Head, points: Sequence[Point], faces: Iterable[Sequence[int]]) -> None:
+        """Meshes and polyfaces: one closed LWPOLYLINE with a path a face."""
+        vertices: list[float] = []
+        paths: list[int] = []
+        for number, face in enumerate(faces):
+            for index in face:
+                if 0 <= index < len(points):
+                    vertices += (points[index][0], points[index][1], 0.0)
+                    paths.append(number)
+        if vertices:
+            self.row(C.LWPOLYLINE, head, (1.0,), vertices, paths=paths)
+        else:
+            self.problem("empty-entity", f"{head[3]} without faces left out")
+
+    def solid(self, head: Head, points: Sequence[Point], filled: bool) -> None:
+        """SOLID, TRACE and 3DFACE, corners in order around the area; a repeated last corner is dropped."""
+        if len(points) == 4 and xy(points[3]) == xy(points[2]):
+            points = points[:3]
+        flat = [value for point in points for value in (point[0], point[1], 0.0)]
+        self.row(C.SOLID, head, (float(filled),), flat)
+
+    def leader(self, head: Head, points: Sequence[Point], arrowhead: bool, text: str | None = None) -> None:
+        """LEADER, and each leader line of a MULTILEADER."""
+        if points:
+            flat = [value for point in points for value in (point[0], point[1], 0.0)]
+            self.row(C.LEADER, head, (float(arrowhead),), flat, text=text)
+        else:
+            self.problem("empty-entity", f"{head[3]} without vertices left out")
+
+    def text(
+        self,
+        head: Head,
+        anchor: Point,
+        height: float,
+        rotation: float,
+        width_factor: float,
+        halign: float,
+        valign: float,
+        value: str,
+        normal: Point | None = None,
+    ) -> None:
+        """TEXT, ATTRIB, ATTDEF and TOLERANCE; degrees; alignment as fractions of the box."""
+        value = plain_text(value)
+        width = CHARACTER_WIDTH * height * width_factor * len(value)
+        self.row(
+            C.TEXT, head, (height, rotation % 360.0, width, halign, valign), (anchor[0], anchor[1], 0.0), text=value, normal=normal
+        )
+
+    def mtext(
+        self, head: Head, anchor: Point, char_height: float, rotation: float, column_width: float, attachment: int, value: str
+    ) -> None:
+        """MTEXT; ``attachment`` 1 … 9 from top left to bottom right."""
+        value = plain_mtext(value)
+        lines = value.split("\n")
+        width = CHARACTER_WIDTH * char_height * max(map(len, lines))
+        count = len(lines)
+        if 0 < column_width < width:  # wrapped by the column
+            count = sum(max(1, math.ceil(len(line) * CHARACTER_WIDTH * char_height / column_width)) for line in lines)
+            width = column_width
+        height = char_height * (1.0 + LINE_PITCH * (count - 1))
+        row, column = divmod(min(max(attachment, 1), 9) - 1, 3)
+        scalars = (height, rotation % 360.0, width, column / 2.0, 1.0 - row / 2.0, char_height, column_width)
+        self.row(C.MTEXT, head, scalars, (anchor[0], anchor[1], 0.0), text=value)
+
+    def insert(
+        self,
+        head: Head,
+        block: str,
+        position: Point,
+        scale: Point = (1.0, 1.0),
+        rotation: float = 0.0,
+        grid: tuple[int, int, float, float] = (1, 1, 0.0, 0.0),
+        normal: Point | None = None,
+    ) -> None:
+        """INSERT and ACAD_TABLE; degrees; grid = columns, rows, column spacing, row spacing."""
+        columns, rows, column_spacing, row_spacing = grid
+        scalars = (
+            scale[0] or 1.0,
+            scale[1] or 1.0,
+            rotation % 360.0,
+            float(max(columns, 1)),
+            float(max(rows, 1)),
+            column_spacing,
+            row_spacing,
+        )
+        self.row(C.INSERT, head, scalars, (position[0], position[1], 0.0), block=block, normal=normal)
+
+    def spline(
+        self,
+        head: Head,
+        degree: int,
+        control: Sequence[Point],
+        knots: Sequence[float],
+        weights: Sequence[float],
+        closed: bool,
+        fit_points: Sequence[Point] = (),
+    ) -> None:
+        """SPLINE and HELIX. Without control points, the cubic through the fit points; ``fit`` marks it."""
+        fitted = not control
+        if fitted:
+            degree, control, knots, weights = fit_spline(fit_points)
+        if len(control) < 2:
+            self.problem("empty-entity", f"{head[3]} without control points left out")
+            return
+        degree = min(max(degree, 1), len(control) - 1)
+        if len(knots) != len(control) + degree + 1 or any(b < a for a, b in zip(knots, knots[1:], strict=False)):
+            self.problem("knots-replaced", f"{head[3]} whose knots do not fit its control points: uniform knots used")
+            knots = uniform_knots(len(control), degree)
+        if len(weights) != len(control):
+            weights = (1.0,) * len(control)
+        flat = [value for point, weight in zip(control, weights, strict=True) for value in (point[0], point[1], weight)]
+        self.row(C.SPLINE, head, (float(degree), float(closed), float(fitted)), flat, knots=knots)
+
+    def ellipse(self, head: Head, centre: Point, major: Point, minor: Point, start: float, end: float) -> None:
+        """ELLIPSE as the exact rational spline; half axes as vectors, parameters in radians."""
+        sweep = (end - start) % (2 * math.pi)
+        if sweep < 1e-9:
+            sweep = 2 * math.pi
+        unit, knots = conic_arc(np.array([start]), np.array([start + sweep]))
+        curve = np.array(xy(centre)) + unit[0, :, :1] * np.array(xy(major)) + unit[0, :, 1:2] * np.array(xy(minor))
+        flat = np.column_stack([curve, unit[0, :, 2]]).ravel().tolist()
+        full = sweep > 2 * math.pi - 1e-9
+        self.row(C.SPLINE, head, (2.0, float(full), 0.0), flat, knots=knots[0].tolist())
+
+    def hatch(
+        self,
+        head: Head,
+        loops: Sequence[Sequence[float]],
+        solid: bool,
+        associative: bool,
+        pattern_angle: float,
+        pattern_scale: float,
+        normal: Point | None = None,
+    ) -> None:
+        """HATCH and MPOLYGON; every loop flat x, y, bulge (see `HatchLoop`)."""
+        loops = [loop for loop in loops if loop]
+        vertices = [value for loop in loops for value in loop]
+        if not vertices:
+            self.problem("empty-entity", f"{head[3]} without boundary left out")
+            return
+        paths = [number for number, loop in enumerate(loops) for _ in range(len(loop) // 3)]
+        scalars = (float(solid), float(associative), float(len(loops)), pattern_angle % 360.0, pattern_scale)
+        self.row(C.HATCH, head, scalars, vertices, normal=normal, paths=paths)
+
+    def dimension(
+        self, head: Head, kind: int, points: Mapping[int, Point], rotation: float, measurement: float | None, value: str
+    ) -> None:
+        """DIMENSION, ARC_DIMENSION and LARGE_RADIAL_DIMENSION: one row, never its picture block.
+
+        Args:
+            kind: DXF group 70, low bits (0 linear, 1 aligned, 2 angular, 3 diameter, 4 radius, 5 angular 3-point, 6 ordinate).
+            points: world points by DXF group (10, 11, 13 … 16).
+            rotation: direction of a linear dimension, degrees.
+            measurement: what the file says was measured (degrees for angles); None = measure the points.
+            value: the text of the dimension, formatting included.
+        """
+        base = points.get(10, (0.0, 0.0))
+        ordered = [points.get(role, base) for role in (10, 11, 13, 14, 15, 16)]
+        if measurement is None or measurement < 0 or not math.isfinite(measurement):
+            measurement = measure(kind, ordered, rotation)
+        text = plain_mtext(value)
+        shown, upper, lower = dimension_value(text, measurement)
+        flat = [coordinate for point in ordered for coordinate in (point[0], point[1], 0.0)]
+        self.row(C.DIMENSION, head, (float(kind), rotation % 360.0, measurement, shown, upper, lower), flat, text=text)
+
+    # --- finishing ---
+
+    def drawing(self, limits: Limits, unit_mm: float | None, space: str, source: Mapping[str, str], content_size: int) -> Drawing:
+        """The drawing of the space, blocks expanded, rows in handle order, rows with numbers that are not finite left out."""
+        table = Columns.of(self)
+        self.drop_not_finite(table)
+        self.apply_normals(table)
+        rows, parent, depth, matrix = self.expand(table, limits)
+        shapes = table.shapes.take(rows)
+        layer, color = table.layer[rows], table.color[rows]
+        inherit(layer, color, parent, depth, self.names["layer"].get("0", -1))
+        if depth.any():
+            shapes = transform_shapes(shapes, matrix)
+        box = boxes(shapes)
+        return Drawing(
+            handle=table.handle[rows],
+            depth=depth.astype(np.uint8),
+            parent=parent,
+            layer=layer,
+            color=color,
+            dxftype=table.dxftype[rows],
+            text_index=table.text_index[rows],
+            block_index=table.block_index[rows],
+            box=box,
+            layers=tuple(map(decode_characters, self.names["layer"])),
+            dxftypes=tuple(self.names["dxftype"]),
+            texts=tuple(self.texts),
+            blocks=tuple(map(decode_characters, self.names["block"])),
+            unit_mm=unit_mm,
+            space=space,
+            format=source["format"],
+            version=source["version"],
+            reader=source["reader"],
+            fields=tuple((decode_characters(tag), plain_text(value)) for tag, value in self.fields),
+            problems=tuple(Problem(code, message, count) for (code, message), count in sorted(self.problems.items())),
+            ignored=dict(sorted(self.ignored.items())),
+            content_size=content_size,
+            **vars(shapes),
+        )
+
+    def drop_not_finite(self, table: Columns) -> None:
+        """Rows with NaN or infinite numbers leave their owner, and are counted."""
+        shapes = table.shapes
+        bad_vertex = ~np.isfinite(shapes.vertices).all(axis=1)
+        bad = np.bincount(shapes.owner, weights=bad_vertex, minlength=len(shapes.cls)) > 0
+        used = np.isfinite(shapes.scalars).sum(axis=1)
+        expected = REQUIRED[shapes.cls]
+        bad |= (used < expected) | np.isinf(shapes.scalars).any(axis=1)
+        if shapes.knots.size and not np.isfinite(shapes.knots).all():
+            knot_owner = np.repeat(np.arange(len(shapes.cls)), np.diff(shapes.knot_start))
+            bad |= np.bincount(knot_owner, weights=~np.isfinite(shapes.knots), minlength=len(shapes.cls)) > 0
+        if bad.any():
+            table.alive &= ~bad
+            self.problem("not-finite", "entity with a coordinate that is not a finite number left out", int(bad.sum()))
+            shapes.vertices[bad[shapes.owner]] = 0.0
+
+    def apply_normals(self, table: Columns) -> None:
+        """Planes other than the world's: rows seen from below are mirrored, tilted ones are projected and counted."""
+        if not self.normals:
+            return
+        rows = np.fromiter(self.normals, np.int64)
+        normal = np.array([(x, y, z) for x, y, z in self.normals.values()], float)
+        normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-300)[:, None]
+        plane = plane_axes(normal)
+        shapes = table.shapes
+        tilted = np.abs(normal[:, 2]) < 1.0 - FLAT
+        if tilted.any():
+            self.problem("projected", "entity in a tilted plane projected to XY", int(tilted.sum()))
+        bulged = np.isin(shapes.cls[rows], BULGED)
+        sign = np.ones(len(shapes.cls))
+        sign[rows[bulged]] = np.where(tilted[bulged], 0.0, -1.0)  # a bulge in a tilted plane becomes its chord
+        shapes.vertices[:, 2] *= np.where(np.isin(shapes.cls, BULGED), sign, 1.0)[shapes.owner]
+        anchored = np.isin(shapes.cls[rows], [int(c) for c in ANCHORED])
+        if anchored.any():
+            matrix = np.zeros((len(shapes.cls), 2, 3))
+            matrix[:, 0, 0] = matrix[:, 1, 1] = 1.0
+            rows, plane = rows[anchored], plane[anchored]
+            centre = shapes.vertices[shapes.vertex_start[rows], :2]
+            matrix[rows, :, :2] = plane
+            matrix[rows, :, 2] = centre - np.einsum("nij,nj->ni", plane, centre)
+            table.shapes = transform_shapes(shapes, matrix)
+
+    def expand(self, table: Columns, limits: Limits) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+        """Rows of the drawing in order: table row (n,), parent (n,), depth (n,), matrix (n, 2, 3).
+
+        Level by level: all INSERTs of a level become their copies, all copies their blocks' rows, all at once.
+        """
+        names = list(self.names["block"])
+        start = np.full((len(names) + 1, 2), 0)
+        base = np.zeros((len(names) + 1, 2))
+        known = np.zeros(len(names) + 1, bool)
+        ordered: dict[str | None, IntArray] = {}
+        order = np.zeros(0, np.int64)
+        for owner, (first, last) in self.owners.items():
+            rows = first + np.flatnonzero(table.alive[first:last])
+            rows = rows[np.argsort(table.handle[rows], kind="stable")]
+            ordered[owner] = rows
+        for number, name in enumerate(names):
+            if name in ordered:
+                known[number] = True
+                start[number] = len(order), len(order) + len(ordered[name])
+                base[number] = xy(self.base_points[name])
+                order = np.concatenate([order, ordered[name]])
+        block_length = start[:, 1] - start[:, 0]
+
+        level_rows = ordered[None]
+        identity = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        level_matrix = np.broadcast_to(identity, (len(level_rows), 2, 3))
+        level_parent = np.full(len(level_rows), -1)
+        if len(level_rows) > limits.entities:
+            self.too_large(len(level_rows) - limits.entities, limits)
+            level_rows, level_matrix = level_rows[: limits.entities], level_matrix[: limits.entities]
+            level_parent = level_parent[: limits.entities]
+        all_rows, all_matrix, all_parent = [level_rows], [level_matrix], [level_parent]
+        total, depth = len(level_rows), 0
+        counts = np.diff(table.shapes.vertex_start)
+        vertices = int(counts[level_rows].sum())
+        offset = 0  # number of the first row of the level
+        missing: Counter[str] = Counter()
+        while True:
+            at = np.flatnonzero(table.shapes.cls[level_rows] == C.INSERT)
+            block = table.block_index[level_rows[at]]
+            for number in block[~known[block]]:
+                missing[names[number]] += 1
+            at, block = at[known[block] & (block_length[block] > 0)], block[known[block] & (block_length[block] > 0)]
+            if len(at) == 0:
+                break
+            if depth + 1 > limits.depth:
+                self.problem("too-deep", f"block nested deeper than {limits.depth} levels, or inside itself, not expanded", len(at))
+                break
+            scalars = table.shapes.scalars[level_rows[at]]
+            columns, rows_ = scalars[:, 3].astype(np.int64), scalars[:, 4].astype(np.int64)
+            room = limits.entities - total
+            cost = np.cumsum(np.minimum(columns * rows_ * block_length[block], room + 1))
+            fits = cost <= room
+            vertex_sums = np.concatenate([[0], np.cumsum(counts[order])])
+            vertex_cost = vertex_sums[start[block, 1]] - vertex_sums[start[block, 0]]
+            fits &= vertices + np.cumsum(columns * rows_ * vertex_cost) <= limits.vertices
+            if not fits.all():
+                self.too_large(int((~fits).sum()), limits, "block reference")
+                at, block, scalars, columns, rows_ = at[fits], block[fits], scalars[fits], columns[fits], rows_[fits]
+                if len(at) == 0:
+                    break
+            copies = columns * rows_
+            copy = np.repeat(np.arange(len(at)), copies)
+            number = np.arange(len(copy)) - np.repeat(np.cumsum(copies) - copies, copies)
+            local = insert_matrix(scalars[copy], table.insertion_point(level_rows[at])[copy], base[block[copy]])
+            step = np.column_stack([(number % columns[copy]) * scalars[copy, 5], (number // columns[copy]) * scalars[copy, 6]])
+            local[:, :, 2] += turn(step, scalars[copy, 2])
+            composed = compose(level_matrix[at[copy]], local)
+            index, child_start = gather_ranges_of(start[block[copy]])
+            per_copy = np.diff(child_start)
+            level_parent = np.repeat(offset + at[copy], per_copy)
+            level_matrix = np.repeat(composed, per_copy, axis=0)
+            offset, level_rows, depth = total, order[index], depth + 1
+            total += len(level_rows)
+            vertices += int(counts[level_rows].sum())
+            all_rows.append(level_rows)
+            all_matrix.append(level_matrix)
+            all_parent.append(level_parent)
+        for name, count in missing.items():
+            self.problem("missing-block", f"block {name!r} is not in the file", count)
+        return depth_first(all_rows, all_parent, all_matrix)
+
+    def too_large(self, count: int, limits: Limits, what: str = "entity") -> None:
+        self.problem("too-large", f"{what} beyond the limit of {limits.entities} entities or {limits.vertices} vertices left out", count)
+
+
+# Number of scalars that must be finite in a row of each class (dimension measurement and tolerances may be unknown).
+REQUIRED = np.array([2 if c == C.DIMENSION else len(SCALARS[c]) for c in C if c != C.EOS])
+
+
+@dataclass
+class Columns:
+    """The table as arrays, rows in file order by owner."""
+
+    shapes: Shapes
+    handle: IntArray
+    layer: np.ndarray
+    color: np.ndarray
+    dxftype: np.ndarray
+    text_index: np.ndarray
+    block_index: np.ndarray
+    alive: np.ndarray
+
+    @classmethod
+    def of(cls, table: Table) -> Columns:
+        n = len(table.cls)
+        vertex_start = np.concatenate([[0], np.cumsum(np.array(table.vertex_count, np.int64))])
+        path = np.array(table.vertex_path, np.int32) if table.vertex_path is not None else np.zeros(vertex_start[-1], np.int32)
+        shapes = Shapes(
+            np.array(table.cls, np.uint8),
+            np.array(table.scalars, float).reshape(n, N_SCALARS),
+            np.array(table.vertices, float).reshape(-1, 3),
+            vertex_start,
+            path,
+            np.array(table.knots, float),
+            np.concatenate([[0], np.cumsum(np.array(table.knot_count, np.int64))]),
+        )
+        names = ("layer", "color", "dxftype", "text_index", "block_index")
+        return cls(
+            shapes,
+            np.array(table.handle, np.int64),
+            *(np.array(getattr(table, name), np.int32) for name in names),
+            np.ones(n, bool),
+        )
+
+    def insertion_point(self, rows: IntArray) -> FloatArray:
+        """(m, 2) insertion points of INSERT rows."""
+        return self.shapes.vertices[self.shapes.vertex_start[rows], :2]
+
+
+def xy(point: Point) -> tuple[float, float]:
+    """A point in the plane."""
+    return float(point[0]), float(point[1])
+
+
+def turn(vector: FloatArray, degrees: FloatArray) -> FloatArray:
+    """(m, 2) vectors turned by (m,) degrees."""
+    cos, sin = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.column_stack([cos * vector[:, 0] - sin * vector[:, 1], sin * vector[:, 0] + cos * vector[:, 1]])
+
+
+def insert_matrix(scalars: FloatArray, position: FloatArray, base: FloatArray) -> FloatArray:
+    """(m, 2, 3) maps from block to owner coordinates: minus base point, scale, turn, plus position."""
+    x_axis = turn(np.column_stack([scalars[:, 0], np.zeros(len(scalars))]), scalars[:, 2])
+    y_axis = turn(np.column_stack([np.zeros(len(scalars)), scalars[:, 1]]), scalars[:, 2])
+    shift = position - x_axis * base[:, :1] - y_axis * base[:, 1:]
+    return np.stack([x_axis, y_axis, shift], axis=2)
+
+
+def compose(outer: FloatArray, inner: FloatArray) -> FloatArray:
+    """(m, 2, 3) maps: first inner, then outer."""
+    result = np.einsum("nij,njk->nik", outer[:, :, :2], inner)
+    result[:, :, 2] += outer[:, :, 2]
+    return result
+
+
+def gather_ranges_of(bounds: IntArray) -> tuple[IntArray, IntArray]:
+    """Flat indices of ranges (m, 2), and their start array."""
+    start = np.concatenate([[0], np.cumsum(bounds[:, 1] - bounds[:, 0])])
+    return np.arange(start[-1]) + np.repeat(bounds[:, 0] - start[:-1], np.diff(start)), start
+
+
+def depth_first(
+    rows: list[IntArray], parents: list[IntArray], matrices: list[FloatArray]
+) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
+    """Levels joined so that the content of an INSERT follows it directly. Parents number rows across all levels."""
+    row, parent, matrix = np.concatenate(rows), np.concatenate(parents), np.concatenate(matrices)
+    depth = np.repeat(np.arange(len(rows)), [len(level) for level in rows])
+    n = len(row)
+    if len(rows) == 1:
+        return row, parent, depth, matrix
+    bounds = np.concatenate([[0], np.cumsum([len(level) for level in rows])])
+    size = np.ones(n, np.int64)  # rows of the subtree
+    for first, last in reversed(list(zip(bounds[1:-1], bounds[2:], strict=True))):
+        size += np.bincount(parent[first:last], weights=size[first:last], minlength=n).astype(np.int64)
+    place = np.zeros(n, np.int64)
+    for level, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+        before = np.cumsum(size[first:last]) - size[first:last]  # rows of earlier siblings, over all parents
+        if level == 0:
+            place[first:last] = before
+        else:
+            p = parent[first:last]
+            new_parent = np.append(True, p[1:] != p[:-1])
+            before -= np.repeat(before[new_parent], np.diff(np.append(np.flatnonzero(new_parent), len(p))))
+            place[first:last] = place[p] + 1 + before
+    result = np.empty(n, np.int64)
+    result[place] = np.arange(n)
+    new_parent = np.where(parent[result] < 0, -1, place[parent[result]])
+    return row[result], new_parent, depth[result], matrix[result]
+
+
+def inherit(layer: np.ndarray, color: np.ndarray, parent: IntArray, depth: IntArray, layer_zero: int) -> None:
+    """In place: content of a block on layer 0 takes the layer of its INSERT, content coloured "by block" its colour."""
+    for level in range(1, int(depth.max(initial=0)) + 1):
+        rows = np.flatnonzero(depth == level)
+        on_zero = rows[layer[rows] == layer_zero]
+        layer[on_zero] = layer[parent[on_zero]]
+        by_block = rows[color[rows] == 0]
+        color[by_block] = color[parent[by_block]]
+
+
+def plane_axes(normal: FloatArray) -> FloatArray:
+    """(m, 2, 2) columns = x and y axis of the planes with these normals, projected to XY (DXF arbitrary axis algorithm)."""
+    near_z = (np.abs(normal[:, 0]) < 1 / 64) & (np.abs(normal[:, 1]) < 1 / 64)
+    helper = np.where(near_z[:, None], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
+    x_axis = np.cross(helper, normal)
+    x_axis /= np.linalg.norm(x_axis, axis=1)[:, None]
+    y_axis = np.cross(normal, x_axis)
+    return np.stack([x_axis[:, :2], y_axis[:, :2]], axis=2)
+
+
+def uniform_knots(count: int, degree: int) -> list[float]:
+    """Clamped uniform knots for ``count`` control points."""
+    inner = count - degree
+    return [0.0] * degree + [i / inner for i in range(inner + 1)] + [1.0] * degree
+
+
+def fit_spline(points: Sequence[Point]) -> tuple[int, Sequence[Point], Sequence[float], Sequence[float]]:
+    """The spline that CAD draws through fit points: degree, control points, knots, weights; empty for fewer than two."""
+    distinct = [p for i, p in enumerate(points) if i == 0 or tuple(p) != tuple(points[i - 1])]
+    if len(distinct) < 2 or not np.isfinite(np.array(distinct, float)).all():
+        return 3, (), (), ()
+    if len(distinct) == 2:
+        return 1, distinct, (0.0, 0.0, 1.0, 1.0), ()
+    from ezdxf.math import fit_points_to_cad_cv
+
+    curve = fit_points_to_cad_cv([tuple(p) for p in distinct])
+    return curve.degree, [tuple(p) for p in curve.control_points], list(curve.knots()), ()
+
+
+def measure(kind: int, points: Sequence[Point], rotation: float) -> float:
+    """What a dimension measures, from its points (10, 11, 13, 14, 15, 16); NaN where the kind is unknown."""
+    base, _, first, second, feature, _ = [np.array(xy(p)) for p in points]
+    if kind == 0:
+        angle = math.radians(rotation)
+        return float(abs((second - first) @ np.array([math.cos(angle), math.sin(angle)])))
+    if kind == 1:
+        return float(math.dist(first, second))
+    if kind in (3, 4):
+        return float(math.dist(base, feature))
+    if kind == 6:
+        return float(max(abs(first - base)))
+    if kind in ANGULAR:
+        one, two = (first - feature, second - feature) if kind == 5 else (second - first, base - feature)
+        cross = one[0] * two[1] - one[1] * two[0]
+        return math.degrees(math.atan2(abs(cross), float(one @ two)))
+    return NAN
+
+
+class HatchLoop:
+    """Collects the edges of one hatch boundary as a polyline with bulges; ellipses and splines are sampled."""
+
+    def __init__(self) -> None:
+        self.flat: list[float] = []
+
+    def line(self, start: Point) -> None:
+        """A straight edge that begins here (the next edge begins at its end)."""
+        self.flat += (start[0], start[1], 0.0)
+
+    def arc(self, centre: Point, radius: float, start: float, end: float, ccw: bool) -> None:
+        """A circular edge travelled from ``start`` to ``end`` (degrees), counter-clockwise or clockwise."""
+        sweep = (end - start) % 360.0 if ccw else -((start - end) % 360.0)
+        if abs(sweep) < 1e-9:
+            sweep = 360.0 if ccw else -360.0
+        parts = 2 if abs(sweep) > 180.0 else 1  # a bulge cannot close a circle
+        for part in range(parts):
+            angle = math.radians(start + sweep * part / parts)
+            bulge = math.tan(math.radians(sweep / parts) / 4.0)
+            self.flat += (centre[0] + radius * math.cos(angle), centre[1] + radius * math.sin(angle), bulge)
+
+    def curve(self, points: FloatArray) -> None:
+        """A sampled edge, (m, 2); its last point is the start of the next edge and left out."""
+        for x, y in points[:-1].tolist():
+            self.flat += (x, y, 0.0)
+
+    def ellipse(self, centre: Point, major: Point, ratio: float, start: float, end: float, ccw: bool) -> None:
+        """An elliptic edge; parameters in radians, travelled from start to end."""
+        sweep = (end - start) % (2 * math.pi) if ccw else -((start - end) % (2 * math.pi))
+        if abs(sweep) < 1e-9:
+            sweep = 2 * math.pi if ccw else -2 * math.pi
+        t = start + sweep * np.linspace(0.0, 1.0, 33)
+        axis = np.array(xy(major))
+        across = ratio * np.array([-axis[1], axis[0]])
+        self.curve(np.array(xy(centre)) + np.cos(t)[:, None] * axis + np.sin(t)[:, None] * across)
+
+    def spline(self, degree: int, control: Sequence[Point], knots: Sequence[float], weights: Sequence[float]) -> None:
+        """A spline edge; one whose knots do not fit is travelled along its control points."""
+        points = np.array([xy(p) for p in control], float).reshape(-1, 2)
+        if len(knots) == len(points) + degree + 1 and len(points) > degree:
+            weight = np.array(weights, float) if len(weights) == len(points) else np.ones(len(points))
+            scalars = np.full((1, N_SCALARS), NAN)
+            scalars[0, 0] = degree
+            shapes = Shapes(
+                np.array([C.SPLINE], np.uint8),
+                scalars,
+                np.column_stack([points, weight]),
+                np.array([0, len(points)]),
+                np.zeros(len(points), np.int32),
+                np.array(knots, float),
+                np.array([0, len(knots)]),
+            )
+            samples = spline_samples(shapes)[0]
+            if len(samples):
+                points = np.concatenate([samples[:, :-1].reshape(-1, 2), samples[-1:, -1]])
+        self.curve(points)
