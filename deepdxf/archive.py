@@ -40,7 +40,7 @@ from numpy.typing import NDArray
 from deepdxf.batch import progress_bar, read_many
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.encoder import Encoder, Vectors
-from deepdxf.errors import ArchiveError, DeepDXFError, ReadError
+from deepdxf.errors import ArchiveError, ReadError
 from deepdxf.summary import Summary, one_line, summarise
 from deepdxf.where import COLUMNS, Kind, compile_where, count_column, quote
 
@@ -50,10 +50,12 @@ if TYPE_CHECKING:
 SUFFIXES = (".dxf", ".dwg", ".dxf.gz")
 
 # Up to this many bytes of vectors, a search multiplies them all in memory and is exact; above, it asks the database,
-# which uses an approximate index. Measured by benchmarks/ann.py.
-EXACT_BYTES = 2**30
+# which uses an approximate index: about as fast from there on, and without loading. Measured by benchmarks/ann.py.
+EXACT_BYTES = 2**29
 # Probed share of an approximate index, and how much of the archive may be outside of it before it is made anew.
 PROBED_SHARE, UNINDEXED_SHARE = 0.1, 0.1
+# Rows that have a vector.
+SEARCHABLE = "status != 'failed'"
 # Scores are compared at this many decimals: products of equal vectors may differ in the last bits.
 SCORE_DECIMALS = 6
 # A batch is committed after this many rows or seconds.
@@ -264,6 +266,7 @@ def find_files(paths: Iterable[str | Path]) -> Files:
 
 
 def _is_below(path: str, folder: str) -> bool:
+    path, folder = os.path.normcase(path), os.path.normcase(folder)
     return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
@@ -336,10 +339,12 @@ class Archive:
             ArchiveError: there is none, it is damaged, of a newer format or of another encoder.
         """
         address = str(address)
-        if "://" not in address and not _is_archive(address):
-            raise ArchiveError(f"no archive at {address}; make one with: deepdxf index FOLDER --archive {address}")
         with _database_errors(address):
-            db = _connect(address)
+            # a folder is looked at first, because connecting to one makes it
+            found = "://" in address or _is_archive(address)
+            db = _connect(address) if found else None
+            if db is None or "about" not in db.list_tables().tables:
+                raise ArchiveError(f"no archive at {address}; make one with: deepdxf index FOLDER --archive {address}")
             about = _read_about(db)
             if not {"format", "encoder", "dim"} <= about.keys():
                 raise ArchiveError(f"the archive {address} is damaged (its description is incomplete); index again")
@@ -473,22 +478,30 @@ class Archive:
             return
         pa = _arrow()
         schema = self._table.schema
-        empty: dict[str, Any] = {
-            name: [] if pa.types.is_list(schema.field(name).type) else None for name in schema.names
-        }
         touched = {row["id"]: row for row in rows if "status" not in row}
-        full = [{**empty, **row} for row in rows if "status" in row]
+        full = [{**self._empty_row(), **row} for row in rows if "status" in row]
+        if touched:
+            old = self._select(schema.names, f"id IN ({', '.join(map(quote, touched))})").to_pylist()
+            full += [{**row, **touched[row["id"]]} for row in old]
+        if not full:
+            return  # the touched rows have just been removed by another process
+        vectors = np.stack([row["vector"] for row in full]).astype(np.float32)
+        columns = {
+            name: pa.array([row[name] for row in full], schema.field(name).type)
+            for name in schema.names
+            if name != "vector"
+        }
+        columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.dim)
+        data = pa.table({name: columns[name] for name in schema.names}, schema=schema)
         with _database_errors(self.address):
-            if touched:
-                condition = f"id IN ({', '.join(map(quote, touched))})"
-                for old in self._table.search().where(condition).to_arrow().to_pylist():
-                    full.append({**old, **touched[old["id"]]})
-            vectors = [row.pop("vector") for row in full]
-            columns = {name: pa.array([row[name] for row in full], schema.field(name).type) for name in full[0]}
-            columns["vector"] = _vector_column(vectors, self.dim)
-            data = pa.table({name: columns[name] for name in schema.names}, schema=schema)
             # its conflicts with other writers are retried by the database
             self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(data)
+
+    def _empty_row(self) -> dict[str, Any]:
+        """A row of a file without content. It has a vector, of zeros, for the database refuses to merge nulls."""
+        pa = _arrow()
+        empty: dict[str, Any] = {f.name: [] if pa.types.is_list(f.type) else None for f in self._table.schema}
+        return {**empty, "vector": np.zeros(self.dim, np.float32)}
 
     def _report_missing(
         self,
@@ -527,7 +540,7 @@ class Archive:
         """Join small pieces of the table and index it when it has outgrown exact search."""
         with _database_errors(self.address):
             try:
-                if self._table.stats().fragment_stats.num_fragments > MAX_FRAGMENTS:
+                if self._table.stats()["fragment_stats"]["num_fragments"] > MAX_FRAGMENTS:
                     self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
             except (RuntimeError, OSError, ValueError) as error:
                 if "conflict" not in str(error).lower():  # another process is at work: it will tidy up
@@ -555,15 +568,15 @@ class Archive:
         return self._row(id, list(COLUMNS))
 
     def vector(self, id: str) -> Vectors:
-        """(1, d) the vector of one drawing, to search by id.
+        """(d,) the vector of one drawing, to search by id.
 
         Raises:
             ArchiveError: there is no such id, or its file could not be read.
         """
-        vector = self._row(id, ["vector"])["vector"]
-        if vector is None:
+        row = self._row(id, ["vector", "status"])
+        if row["status"] == "failed":
             raise ArchiveError(f"the drawing {id!r} could not be read when it was indexed, so it has no vector")
-        return np.asarray([vector], np.float32)
+        return np.asarray(row["vector"], np.float32)
 
     def thumbnail(self, id: str) -> bytes | None:
         """The picture of one drawing; None if none was made. Raises ArchiveError for an unknown id."""
@@ -609,7 +622,7 @@ class Archive:
 
     def _search_memory(self, query: Vectors, k: int, condition: str | None) -> list[Hit]:
         rows = self._load()
-        scores = np.round((rows.vectors @ query.T).max(axis=1), SCORE_DECIMALS)
+        scores = np.round((rows.vectors @ query.T).max(axis=1).astype(np.float64), SCORE_DECIMALS)
         candidates = np.arange(len(scores))
         if condition:
             passing = np.asarray(self._select(["id"], condition)["id"].to_pylist(), dtype=rows.ids.dtype)
@@ -628,8 +641,7 @@ class Archive:
             if stats is not None:
                 partitions = max(1, int(np.sqrt(stats.num_indexed_rows)))
                 search = search.nprobes(max(20, int(PROBED_SHARE * partitions)))
-            if condition:
-                search = search.where(condition, prefilter=True)
+            search = search.where(f"{SEARCHABLE} AND {condition}" if condition else SEARCHABLE, prefilter=True)
             for row in search.select(["id", "path", "root", "_distance"]).to_list():
                 score = round(1.0 - row["_distance"], SCORE_DECIMALS)
                 if row["id"] not in best or score > best[row["id"]].score:
@@ -640,14 +652,18 @@ class Archive:
         """The searchable rows in memory, read again when any process has written."""
         version = self._table.version
         if self._snapshot is None or self._snapshot.version != version:
-            table = self._select(["id", "path", "root", "vector"], "vector IS NOT NULL").sort_by("id").combine_chunks()
-            vectors = table["vector"].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+            table = self._select(["id", "path", "root", "vector"], SEARCHABLE)
+            ids = np.asarray(table["id"].to_pylist(), dtype="U16")
+            order = np.argsort(ids)
+            place = np.argsort(order)  # of each row of the table among the ordered ones
+            vectors = np.empty((len(ids), self.dim), np.float32)
+            first = 0
+            for chunk in table["vector"].chunks:
+                vectors[place[first : first + len(chunk)]] = chunk.flatten().to_numpy().reshape(-1, self.dim)
+                first += len(chunk)
+            paths, roots = table["path"].to_pylist(), table["root"].to_pylist()
             self._snapshot = _Snapshot(
-                version=version,
-                ids=np.asarray(table["id"].to_pylist(), dtype="U16"),
-                paths=table["path"].to_pylist(),
-                roots=table["root"].to_pylist(),
-                vectors=np.ascontiguousarray(vectors.reshape(-1, self.dim), np.float32),
+                version, ids[order], [paths[i] for i in order], [roots[i] for i in order], vectors
             )
         return self._snapshot
 
@@ -733,17 +749,6 @@ def _schema(dim: int) -> pa.Schema:
     )
 
 
-def _vector_column(vectors: Sequence[Any], dim: int) -> pa.Array:
-    """A column of vectors, null where there is none."""
-    pa = _arrow()
-    missing = np.array([vector is None for vector in vectors])
-    values = np.zeros((len(vectors), dim), np.float32)
-    for row, vector in zip(values, vectors, strict=True):
-        if vector is not None:
-            row[:] = vector
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), dim, mask=pa.array(missing))
-
-
 def _connect(address: str) -> Any:
     import lancedb
 
@@ -760,7 +765,7 @@ def _ensure_table(db: Any, name: str, data: Any) -> None:
         db.create_table(name, data, mode="create")
     except (ValueError, OSError, RuntimeError):
         # it is there already, or another process has just made it; otherwise the first error says more than this one
-        if name not in db.table_names():
+        if name not in db.list_tables().tables:
             raise
 
 
@@ -784,9 +789,10 @@ def _database_errors(address: str) -> Iterator[None]:
     """Turn what the database raises into one line."""
     try:
         yield
-    except (DeepDXFError, KeyboardInterrupt, SystemExit, GeneratorExit):
-        raise
-    except BaseException as error:  # a panic of the database's native code is no Exception
+    except BaseException as error:
+        # a panic of the database's native code is no Exception and has no importable type
+        if not isinstance(error, (OSError, RuntimeError, ValueError)) and type(error).__name__ != "PanicException":
+            raise
         text = " ".join(str(error).split())
         lower = text.lower()
         if "no space left" in lower or "os error 28" in lower or "file too large" in lower or "os error 112" in lower:
@@ -794,5 +800,5 @@ def _database_errors(address: str) -> Iterator[None]:
         elif "permission denied" in lower or "read-only file system" in lower:
             reason = "it may not be written; check its permissions"
         else:
-            reason = f"{text[:200]}; if this stays so, it is damaged: index into a new archive"
+            reason = f"it cannot be reached or is damaged: {text[:200]}; if this stays so, index into a new archive"
         raise ArchiveError(f"archive {address}: {reason}") from error

@@ -16,13 +16,15 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from pathlib import Path
 from pickle import PickleError
 from typing import Any, Generic, TypeVar
 
@@ -159,10 +161,8 @@ class _Worker:
         self.started = False
         self.gone = False  # it has ended, or is about to
         self.spent = False  # it ended by itself between two items
-        try:
+        with suppress(OSError):  # it ended at once: the next wait() finds the pipe closed
             self.pipe.send(work)
-        except OSError:
-            pass  # it ended at once: the next wait() finds the pipe closed
 
     def fill(self, queue: _Queue[Any]) -> None:
         while len(self.given) < 1 + AHEAD and queue.has_next():
@@ -245,6 +245,7 @@ def _resident_mb(pid: int | None) -> float:
 
 def _serve(pipe: Connection, memory_mb: int) -> None:
     """Main function of a worker: receive the work, then items; send an outcome for each."""
+    threading.Thread(target=_follow_parent, daemon=True).start()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the main one decides
     for library in ("OMP", "OPENBLAS", "MKL", "RAYON"):  # cores are shared by workers, not by threads in each
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
@@ -268,6 +269,14 @@ def _serve(pipe: Connection, memory_mb: int) -> None:
         return  # the main process is gone
 
 
+def _follow_parent() -> None:
+    """End this process, whatever it is doing, when the main process is gone: it may hang in a file forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _attempt(work: Callable[[Any], Any], item: Any, memory_mb: int) -> tuple[Any, str | None, bool]:
     """Value, error, and whether the process should be replaced because its memory is in an unknown state."""
     try:
@@ -276,10 +285,10 @@ def _attempt(work: Callable[[Any], Any], item: Any, memory_mb: int) -> tuple[Any
         return None, _memory_message(memory_mb), True
     except DeepDXFError as error:
         return None, " ".join(str(error).split()), False
-    except Exception as error:  # noqa: BLE001 - a defect of a reader must cost one file only
+    except Exception as error:  # a defect of a reader must cost one file only
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-        return (None, f"{text} ({os.path.basename(place.filename)}:{place.lineno})", False)
+        return (None, f"{text} ({Path(place.filename).name}:{place.lineno})", False)
 
 
 def _memory_message(memory_mb: int) -> str:

@@ -53,8 +53,8 @@ N_CLASSES = 12
 
 # Scalars of each class, in the order of the columns of `Drawing.scalars`; unused columns are NaN.
 # Points are never here: they are rows of `Drawing.vertices`, so that one product moves every class.
-# TEXT and MTEXT: height and width of the whole box (width is estimated from the characters), halign and valign = place of
-# the anchor in the box as fractions (0 = left/bottom, 1 = right/top). DIMENSION kind: DXF group 70, low bits.
+# TEXT and MTEXT: height and width of the whole box (width is estimated from the characters), halign and valign = place
+# of the anchor in the box as fractions (0 = left/bottom, 1 = right/top). DIMENSION kind: DXF group 70, low bits.
 SCALARS: Mapping[EntityClass, tuple[str, ...]] = {
     EntityClass.HATCH: ("solid", "associative", "paths", "pattern_angle", "pattern_scale"),
     EntityClass.TEXT: ("height", "rotation", "width", "halign", "valign"),
@@ -86,8 +86,8 @@ class Drawing:
     """One drawing, columnar; rows sorted by handle, the content of a block directly after its INSERT.
 
     Vertices by class (world XY, drawing units): LINE start, end · CIRCLE, ARC centre · TEXT, MTEXT anchor ·
-    INSERT insertion point · LWPOLYLINE, LEADER, SOLID their points · SPLINE control points (or fit points where
-    ``fit`` is 1) · HATCH the vertices of its loops · DIMENSION definition point, text midpoint, further definition points.
+    INSERT insertion point · LWPOLYLINE, LEADER, SOLID their points · SPLINE control points (computed from fit points
+    where ``fit`` is 1) · HATCH the vertices of its loops · DIMENSION points of DXF groups 10, 11 (text), 13 … 16.
     """
 
     cls: NDArray[np.uint8]  # (n,) EntityClass
@@ -126,7 +126,7 @@ class Drawing:
     @cached_property
     def visible(self) -> BoolArray:
         """(n,) rows that leave ink: all but INSERT, whose content has rows of its own."""
-        return self.cls != EntityClass.INSERT
+        return np.asarray(self.cls != EntityClass.INSERT)
 
     @cached_property
     def frame(self) -> FloatArray:
@@ -141,8 +141,8 @@ class Drawing:
 
     @property
     def status(self) -> str:
-        """``ok``, or the gravest thing that happened: ``repaired``, ``partial`` (something is missing), ``too large``."""
-        codes = {problem.code for problem in self.problems}
+        """``ok``, or the gravest that happened: ``repaired``, ``partial`` (something is missing), ``too large``."""
+        codes = {problem.code for problem in self.problems} - NOTES
         if "too-large" in codes:
             return "too large"
         if codes & PARTIAL:
@@ -155,7 +155,8 @@ class Drawing:
 
     def scalar(self, cls: EntityClass, name: str) -> FloatArray:
         """One scalar of all rows of a class, in the order of `rows`; ``name`` as in `SCALARS`."""
-        return self.scalars[self.rows(cls), SCALARS[cls].index(name)]
+        column: FloatArray = self.scalars[self.rows(cls), SCALARS[cls].index(name)]
+        return column
 
     def points(self, row: int) -> FloatArray:
         """(m, 3) vertices of one row: x, y and bulge or weight."""
@@ -198,8 +199,17 @@ class Drawing:
 # Columns with one entry a row that need no renumbering when rows are taken out.
 ROW_COLUMNS = ("cls", "handle", "layer", "color", "dxftype", "text_index", "block_index", "scalars", "box")
 
-# Problems after which a part of the drawing is missing.
-PARTIAL = {"truncated", "not-finite", "broken-entity", "missing-block", "too-deep"}
+# Codes of problems after which a part of the drawing is missing, and of facts that are no damage to the file.
+PARTIAL = {
+    "truncated",
+    "not-finite",
+    "broken-entity",
+    "lost-entity",
+    "missing-block",
+    "too-deep",
+    "external-reference",
+}
+NOTES = {"projected"}
 
 
 def gather_ranges(start: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:

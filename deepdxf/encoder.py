@@ -6,15 +6,16 @@ The score of two drawings is the dot product of their vectors, in [−1, 1] (des
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdxf.drawing import Drawing
+from deepdxf.drawing import Drawing, FloatArray
 from deepdxf.errors import EncoderError
+from deepdxf.geometry import transform
 
 Vectors = NDArray[np.float32]
 
@@ -26,6 +27,17 @@ class Switches:
     size: bool = True  # True: size matters; False: the same shape at another scale is as good
     mirror: bool = False  # True: a mirrored drawing is as good
     rotation: bool = False  # True: a drawing turned by any multiple of 90° is as good
+
+    @property
+    def poses(self) -> list[FloatArray]:
+        """Maps (2, 3) of a query under the switches, the identity first: 1, 2, 4 or 8.
+
+        Mirrored left to right alone, unless rotation is allowed too: upside down is the same as mirrored and turned.
+        """
+        quarter, mirror = np.array([[0.0, -1.0], [1.0, 0.0]]), np.array([[-1.0, 0.0], [0.0, 1.0]])
+        turns = [np.linalg.matrix_power(quarter, k) for k in range(4 if self.rotation else 1)]
+        maps = turns + [turn @ mirror for turn in turns if self.mirror]
+        return [np.hstack([linear, np.zeros((2, 1))]) for linear in maps]
 
 
 class Encoder(Protocol):
@@ -39,6 +51,10 @@ class Encoder(Protocol):
     def dim(self) -> int:
         """Length d of a vector."""
 
+    @property
+    def codes(self) -> Mapping[str, slice]:
+        """Stretches of the vector by the code of the drawing that they come from, e.g. sequence and geometry."""
+
     def encode(self, drawings: Sequence[Drawing]) -> Vectors:
         """(n, d) float32 vectors of unit length, one a drawing, in order; a drawing without content gives zeros."""
 
@@ -48,12 +64,46 @@ class Encoder(Protocol):
 
 # name -> (module, class, what it is); the module is imported when the encoder is asked for
 ENCODERS: dict[str, tuple[str, str, str]] = {
-    "descriptor": ("deepdxf.descriptor", "Descriptor", "hand-made vector of entity tokens, grids and relations (default)"),
+    "descriptor": (
+        "deepdxf.descriptor",
+        "Descriptor",
+        "hand-made vector of strokes, relations and grids (default)",
+    ),
     "histogram": ("deepdxf.peers", "Histogram", "entity-type histogram, log counts"),
     "raster": ("deepdxf.peers", "TypedRaster", "typed 8 x 8 raster of box centres and a blurred render"),
     "phash": ("deepdxf.peers", "PerceptualHash", "perceptual hash of a render"),
     "sscd": ("deepdxf.peers", "CopyDetectionNetwork", "image network for copy detection on a render (extra: bench)"),
 }
+
+
+def encode_poses(encoder: Encoder, drawing: Drawing, switches: Switches) -> Vectors:
+    """(m, d) vectors of a drawing in all poses of the switches; the first is that of the drawing as it is."""
+    _, *others = switches.poses
+    return encoder.encode([drawing, *(transform(drawing, pose) for pose in others)])
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How alike two drawings are, by an encoder; 1 = the same to it."""
+
+    overall: float
+    codes: Mapping[str, float]  # by code, see `Encoder.codes`
+
+
+def similarity(encoder: Encoder, a: Drawing, b: Drawing, switches: Switches | None = None) -> Similarity:
+    """Cosines of two drawings, overall and by code, in the pose of ``a`` that fits best; symmetric but for the pose."""
+    switches = switches or Switches()
+    poses = encoder.query(a, switches)
+    other = encoder.query(b, Switches(size=switches.size))[0]
+    best = poses[int(np.argmax(poses @ other))]
+    return Similarity(
+        _cosine(best, other), {name: _cosine(best[part], other[part]) for name, part in encoder.codes.items()}
+    )
+
+
+def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
+    length = float(np.linalg.norm(a)) * float(np.linalg.norm(b))
+    return round(float(a @ b) / length, 6) if length > 0 else 0.0
 
 
 def load(name: str = "descriptor") -> Encoder:

@@ -1,24 +1,24 @@
 """Retrieval figures: how well a ranking of drawings agrees with the groups (`groups`).
 
-Measures of one query; its hits are numbered from 1 after the query itself and everything neutral are taken out, R is the
-number of its relevant files, and a relevant file that is not among the hits counts as never found:
+Measures of one query; its hits are numbered from 1 after the query itself and everything neutral are taken out, R is
+the number of its relevant files, and a relevant file that is not among the hits counts as never found:
 
 mAP         average precision: sum over the relevant hits of (relevant hits up to here) / (rank), divided by R
 P@1         1 where the first hit is relevant
 MRR         1 / (rank of the first relevant hit)
-AUC         share of pairs (relevant, wrong) in the right order, of the wrong ones among the hits; where a ranking lists its
-            best hits alone this is a lower bound
+AUC         share of pairs (relevant, wrong) in the right order, of the wrong ones among the hits; where a ranking lists
+            its best hits alone this is a lower bound
 AP@K        the sum of mAP over the first K hits, divided by min(K, R), so that a perfect ranking has 1
 Recall@K    relevant hits among the first K, divided by R
 nDCG@K      sum over the first K hits of grade / log2(1 + rank), divided by the same of the best possible ranking
             (Järvelin & Kekäläinen 2002, gain = grade)
 
-A query whose drawing could not be read, or has no content, finds nothing: it counts as 0 in every measure, and is named in
-the report. So all encoders are measured on the same queries, and a better reader shows.
+A query whose drawing could not be read, or has no content, finds nothing: it counts as 0 in every measure, and is named
+in the report. So all encoders are measured on the same queries, and a better reader shows.
 
 Figures are means over queries; "mean of sources" is the mean over sources of the mean over their queries. Intervals are
-95 % percentile bootstrap intervals (Efron 1979) with a fixed seed: over queries, and over groups, which is the wider and
-more careful one, since the queries of a group share their answers.
+95 % percentile bootstrap intervals (Efron 1979) with a fixed seed: over queries, and over groups, which is the wider
+and more careful one, since the queries of a group share their answers.
 """
 
 from __future__ import annotations
@@ -41,9 +41,10 @@ CUTS = (10, 20, 30)
 METRICS = ("mAP", "P@1", "MRR", "AUC", *(f"{name}@{k}" for k in CUTS for name in ("AP", "Recall", "nDCG")))
 IN_SHORT = ("mAP", "P@1", "MRR", "Recall@10", "nDCG@10")  # columns of the tables of parts
 
-# Scores are rounded to this many decimals before they are ranked: equal drawings are ties on every machine, although
-# matrix products differ in the last bits.
-SCORE_DECIMALS = 6
+# Neighbours in a ranking whose scores differ by no more than this are ties: matrix products of equal vectors differ in
+# their last bits from machine to machine, and even within one product.
+TIE = 1e-6
+SCORE_DECIMALS = 6  # of rankings files
 RESAMPLES = 2000
 SIZES = (10, 100, 1000, 10_000)  # borders of the size buckets, entities
 
@@ -60,7 +61,7 @@ class Rankings:
 
     files: tuple[str, ...]  # what hits are numbers of
     hits: Mapping[str, Indices]  # query file -> numbers of its hits, best first; without the query itself
-    scores: Mapping[str, Scores]  # query file -> scores of its hits, falling
+    scores: Mapping[str, Scores]  # query file -> scores of its hits, falling but for ties (`TIE`)
 
 
 def rank(
@@ -70,7 +71,7 @@ def rank(
     query_vectors: Mapping[str, NDArray[np.float32]] | None = None,
     block: int = 256,
 ) -> Rankings:
-    """Rank all files for each query by the dot product; equal scores in the order of the file names.
+    """Rank all files for each query by the dot product; ties in the order of the file names.
 
     Drawings without content (zero vectors) are no hits. Queries that are not among ``files``, or have no content, are
     left out; `evaluate` counts them as unread.
@@ -79,8 +80,8 @@ def rank(
         files: n names, each once.
         vectors: (n, d) unit vectors.
         queries: names of files that ask.
-        query_vectors: query -> (m, d), where it asks with other vectors than its own (`Encoder.query`); the score is the
-            largest of the m products.
+        query_vectors: query -> (m, d), where it asks with other vectors than its own (`Encoder.query`); the score is
+            the largest of the m products.
         block: queries per matrix product; memory is block · m · n floats.
     """
     order = [i for i in sorted(range(len(files)), key=files.__getitem__) if vectors[i].any()]
@@ -96,8 +97,10 @@ def rank(
         part = asked[begin : begin + block]
         starts = np.cumsum([0] + [len(v) for _, v in part[:-1]])
         products = np.maximum.reduceat(np.concatenate([v for _, v in part]) @ vectors.T, starts, axis=0)
-        for (query, _), score in zip(part, np.round(products, SCORE_DECIMALS), strict=True):
-            best = np.argsort(-score, kind="stable").astype(np.int32)
+        for (query, _), score in zip(part, products, strict=True):
+            best = np.argsort(-score).astype(np.int32)
+            level = np.cumsum(-np.diff(score[best], prepend=np.inf) > TIE)
+            best = best[np.lexsort((best, level))]
             best = best[best != row.get(query, -1)]
             hits[query], scores[query] = best, score[best]
     return Rankings(names, hits, scores)
@@ -121,7 +124,7 @@ def write_rankings(path: Path, rankings: Rankings, depth: int | None = None) -> 
 
 
 def read_rankings(path: Path) -> Rankings:
-    """Read what `write_rankings`, or any other search, wrote. The order of the lines' hits is kept; scores are not ranked anew.
+    """Read what `write_rankings`, or any other search, wrote. Hits keep their order; scores are not ranked anew.
 
     Raises:
         GroupsError: the file cannot be read, a line has another form, a query or one of its hits stands twice.
@@ -132,15 +135,17 @@ def read_rankings(path: Path) -> Rankings:
     for where, line in _lines(path):
         try:
             entry = json.loads(line)
-            query = entry["query"]
-            pairs = [(str(file), float(score)) for file, score in entry["hits"] if file != query]
-        except (ValueError, TypeError, KeyError) as error:
+            query, answers = entry["query"], entry["hits"]
+            if not all(isinstance(file, str) for file in (query, *(file for file, _ in answers))):
+                raise TypeError
+            pairs = [(file, float(score)) for file, score in answers if file != query]
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise GroupsError(f'{where}: not of the form {{"query": file, "hits": [[file, score], …]}}') from error
         if query in hits:
-            raise GroupsError(f"{where}: the query {query} stands there twice")
+            raise GroupsError(f"{where}: the query {query!r} stands there twice")
         numbers = [number_of.setdefault(file, len(number_of)) for file, _ in pairs]
         if len(set(numbers)) < len(numbers):
-            raise GroupsError(f"{where}: a hit of {query} stands there twice")
+            raise GroupsError(f"{where}: a hit of {query!r} stands there twice")
         hits[query] = np.array(numbers, np.int32)
         scores[query] = np.array([score for _, score in pairs], np.float32)
     return Rankings(tuple(number_of), hits, scores)
@@ -201,7 +206,7 @@ def bootstrap(
 
     Args:
         clusters: (q,) numbers 0 … c − 1; clusters are drawn with replacement, whole. `np.arange(q)` draws the values.
-        strata: (q,) numbers; with them the statistic is the mean, over the strata that were drawn, of the stratum's mean.
+        strata: (q,) numbers; with them the statistic is the mean, over the strata drawn, of the stratum's mean.
     """
     c = int(clusters.max()) + 1
     drawn = np.random.default_rng(seed).integers(c, size=(resamples, c)) + np.arange(resamples)[:, None] * c
@@ -292,11 +297,11 @@ class Evaluation:
         report = self.to_json()
         head = f"{len(self.queries)} queries in {self.searched} drawings"
         if self.unread:
-            head += f"; {len(self.unread)} drawings that ask were not read, their queries count as 0"
+            head += f"; drawings that ask but were not read, whose queries count as 0: {len(self.unread)}"
         if self.unread_relevant:
-            head += f"; {self.unread_relevant} right answers were not read, they count as not found"
+            head += f"; right answers that were not read, which count as not found: {self.unread_relevant}"
         if self.without_relevant:
-            head += f"; {self.without_relevant} members of groups have no other drawing to find and do not ask"
+            head += f"; members of groups that do not ask, for want of another drawing to find: {self.without_relevant}"
         rows = [
             [name, f"{m['mean']:.3f}", *(_span(m[key]) for key in ("interval", "interval_by_group")),
              f"{m['mean_of_sources']:.3f}", _span(m["mean_of_sources_interval"])]

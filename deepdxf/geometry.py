@@ -141,7 +141,11 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
         char_height=lambda r, o: o["char_height"] * length[r],
         column_width=lambda r, o: o["column_width"] * stretched(r, o["rotation"]),
     )
-    update(C.HATCH, pattern_angle=lambda r, o: turned(r, o["pattern_angle"]), pattern_scale=lambda r, o: o["pattern_scale"] * length[r])
+    update(
+        C.HATCH,
+        pattern_angle=lambda r, o: turned(r, o["pattern_angle"]),
+        pattern_scale=lambda r, o: o["pattern_scale"] * length[r],
+    )
     update(
         C.DIMENSION,
         rotation=lambda r, o: turned(r, o["rotation"]),
@@ -163,11 +167,11 @@ def is_even(linear: FloatArray) -> BoolArray:
     a, b = linear[:, :, 0], linear[:, :, 1]
     aa, bb, ab = (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)
     scale = np.maximum(aa, bb)
-    return (np.abs(aa - bb) <= EVEN * scale) & (np.abs(ab) <= EVEN * scale) & (scale > 0)
+    return np.asarray((np.abs(aa - bb) <= EVEN * scale) & (np.abs(ab) <= EVEN * scale) & (scale > 0))
 
 
 def bend(shapes: Shapes, rows: BoolArray) -> Shapes:
-    """Rows of the mask made fit for an uneven map: circles and arcs as splines, bulges as chords; others as they are."""
+    """Rows of the mask made fit for an uneven map: circles and arcs as splines, bulges as chords; others unchanged."""
     owner = shapes.owner
     round_rows = rows & np.isin(shapes.cls, (C.CIRCLE, C.ARC))
     bulged = rows & np.isin(shapes.cls, BULGED)
@@ -195,7 +199,9 @@ def arcs_to_splines(shapes: Shapes, rows: IntArray) -> Shapes:
     cls = shapes.cls.copy()
     cls[rows] = C.SPLINE
     vertices, vertex_start = replace_ranges(shapes.vertices, shapes.vertex_start, rows, control)
-    path, _ = replace_ranges(shapes.vertex_path[:, None], shapes.vertex_start, rows, np.zeros((*control.shape[:2], 1), np.int32))
+    path, _ = replace_ranges(
+        shapes.vertex_path[:, None], shapes.vertex_start, rows, np.zeros((*control.shape[:2], 1), np.int32)
+    )
     knots_flat, knot_start = replace_ranges(shapes.knots[:, None], shapes.knot_start, rows, knots[:, :, None])
     return Shapes(cls, scalars, vertices, vertex_start, path[:, 0], knots_flat[:, 0], knot_start)
 
@@ -238,7 +244,9 @@ def bulges_to_chords(shapes: Shapes, rows: BoolArray) -> Shapes:
     inner = np.arange(len(source)) - np.repeat(np.concatenate([[0], np.cumsum(copies)[:-1]]), copies)
     vertices = shapes.vertices[source].copy()
     vertices[rows[shapes.owner[source]], 2] = 0.0
-    centre, radius, start, sweep = bulge_arcs(shapes.vertices[first[arc], :2], shapes.vertices[second[arc], :2], bulge[arc])
+    centre, radius, start, sweep = bulge_arcs(
+        shapes.vertices[first[arc], :2], shapes.vertices[second[arc], :2], bulge[arc]
+    )
     arc_of = np.full(len(copies), -1)
     arc_of[first[arc]] = np.arange(int(arc.sum()))
     bent = (inner > 0) & (arc_of[source] >= 0)
@@ -248,7 +256,10 @@ def bulges_to_chords(shapes: Shapes, rows: BoolArray) -> Shapes:
     vertices[bent, 1] = centre[a, 1] + radius[a] * np.sin(angle)
     lengths = np.bincount(shapes.owner[source], minlength=len(shapes.cls))
     return replace(
-        shapes, vertices=vertices, vertex_path=shapes.vertex_path[source], vertex_start=np.concatenate([[0], np.cumsum(lengths)])
+        shapes,
+        vertices=vertices,
+        vertex_path=shapes.vertex_path[source],
+        vertex_start=np.concatenate([[0], np.cumsum(lengths)]),
     )
 
 
@@ -290,7 +301,9 @@ def edges(shapes: Shapes) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
     return first, following[first], owner[first], bulge
 
 
-def bulge_arcs(p: FloatArray, q: FloatArray, bulge: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+def bulge_arcs(
+    p: FloatArray, q: FloatArray, bulge: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Arcs of bulged edges p → q: centre (e, 2), radius, start angle and signed sweep in radians.
 
     bulge = tan(sweep / 4), positive = counter-clockwise.
@@ -338,14 +351,16 @@ def spline_samples(shapes: Shapes, steps: int = SPLINE_STEPS) -> tuple[FloatArra
         spans, span_start = gather_ranges(shapes.knot_start, of_degree)
         row = np.repeat(of_degree, np.diff(span_start))
         local = spans - shapes.knot_start[row]
-        control_count = (shapes.vertex_start[row + 1] - shapes.vertex_start[row])
+        control_count = shapes.vertex_start[row + 1] - shapes.vertex_start[row]
         inner = (local >= degree) & (local < control_count)
         spans, row, local = spans[inner], row[inner], local[inner]
         full = shapes.knots[np.minimum(spans + 1, len(shapes.knots) - 1)] > shapes.knots[spans]
         spans, row, local = spans[full], row[full], local[full]
         if len(spans) == 0:
             continue
-        t = shapes.knots[spans, None] + (shapes.knots[spans + 1] - shapes.knots[spans])[:, None] * np.linspace(0, 1, steps + 1)
+        t = shapes.knots[spans, None] + (shapes.knots[spans + 1] - shapes.knots[spans])[:, None] * np.linspace(
+            0, 1, steps + 1
+        )
         control = shapes.vertices[(shapes.vertex_start[row] + local - degree)[:, None] + np.arange(degree + 1)]
         weight = np.where(control[:, :, 2] > 0, control[:, :, 2], 1.0)
         d = np.concatenate([control[:, :, :2] * weight[:, :, None], weight[:, :, None]], axis=2)  # (s, p + 1, 3)
@@ -365,7 +380,7 @@ def spline_samples(shapes: Shapes, steps: int = SPLINE_STEPS) -> tuple[FloatArra
 
 
 def text_corners(shapes: Shapes) -> tuple[FloatArray, IntArray]:
-    """(t, 4, 2) corners of the box around every TEXT and MTEXT, counter-clockwise from lower left, and the rows (t,)."""
+    """(t, 4, 2) corners of the box of every TEXT and MTEXT, counter-clockwise from lower left, and the rows (t,)."""
     rows = np.flatnonzero(np.isin(shapes.cls, TEXTS))
     height, rotation, width, halign, valign = shapes.scalars[rows, :5].T
     anchor = shapes.vertices[shapes.vertex_start[rows], :2]
@@ -449,7 +464,7 @@ def segments(drawing: Drawing, tolerance: float | None = None) -> tuple[FloatArr
 
     Args:
         drawing: the drawing.
-        tolerance: largest distance between an arc and its chords, drawing units; default 1/2000 of the frame's diagonal.
+        tolerance: largest distance between an arc and its chords, drawing units; default the frame's diagonal / 2000.
     """
     shapes = Shapes.of(drawing)
     if tolerance is None:
@@ -468,15 +483,22 @@ def segments(drawing: Drawing, tolerance: float | None = None) -> tuple[FloatArr
 
     def on_arc(k: IntArray) -> FloatArray:
         angle = start[arc] + sweep[arc] * k / chords[arc]
-        return centre[arc] + radius[arc, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+        return np.asarray(centre[arc] + radius[arc, None] * np.column_stack([np.cos(angle), np.sin(angle)]))
 
     pieces.append((np.concatenate([on_arc(step), on_arc(step + 1)], 1), row[arc]))
     samples, row = spline_samples(shapes)
-    pieces.append((np.concatenate([samples[:, :-1], samples[:, 1:]], 2).reshape(-1, 4), np.repeat(row, samples.shape[1] - 1)))
+    pieces.append(
+        (np.concatenate([samples[:, :-1], samples[:, 1:]], 2).reshape(-1, 4), np.repeat(row, samples.shape[1] - 1))
+    )
     corners, row = text_corners(shapes)
     pieces.append((np.concatenate([corners, np.roll(corners, -1, axis=1)], 2).reshape(-1, 4), np.repeat(row, 4)))
     pieces.append(dimension_lines(shapes))
     result = np.concatenate([piece for piece, _ in pieces])
     owners = np.concatenate([rows for _, rows in pieces])
-    order = np.argsort(owners, kind="stable")
+    # straight and bent edges of one polyline in turn: by the vertex that an edge starts from
+    round_rows = np.flatnonzero(np.isin(shapes.cls, (C.CIRCLE, C.ARC)))  # the first of `arcs`
+    vertex = np.zeros(len(owners), np.int64)
+    ranks = np.concatenate([first[straight], np.concatenate([shapes.vertex_start[round_rows], first[~straight]])[arc]])
+    vertex[: len(ranks)] = ranks
+    order = np.lexsort((vertex, owners))
     return result[order], owners[order]

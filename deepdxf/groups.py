@@ -8,7 +8,7 @@ revision    the same drawing at another time.
 variant     the same part in another size or layout.
 family      the same sort of thing; too loose to be a right answer.
 geometry    a name for what a drawing shows; files of one geometry are the same drawing. A manifest tells it.
-grade       how much a right answer is worth: the smaller `relevance` of the two members, of those that have one, else 1.
+grade       how much a right answer is worth: the smaller `relevance` of the two members; 1 where neither has one.
 
 Files, all CSV in UTF-8 with a header line, separated by commas or semicolons:
 
@@ -20,16 +20,16 @@ Paths are relative to the folder of the drawings, with "/" or "\\".
 
 The protocol
 ------------
-* A **query** is a member of a group of a kind that is asked for, together with that group; a file in two groups makes two
-  queries. Members whose evidence is ``numbered-symbol`` ask nothing: they were grouped by their geometry.
+* A **query** is a member of a group of a kind that is asked for, together with that group; a file in two groups makes
+  two queries. Members whose evidence is ``numbered-symbol`` ask nothing: they were grouped by their geometry.
 * **Relevant** are the other members of the group whose geometry differs. A query without any is left out and counted.
 * **Neutral**, neither right nor wrong and so taken out of the ranking, are: files of the query's own geometry; its
-  siblings by any other group that is not a family; and pairs judged C, R or V, a judgement holding for every file of the
-  two geometries. What is relevant is never neutral.
+  siblings by any other group that is not a family; and pairs judged C, R or V, a judgement holding for every file of
+  the two geometries. What is relevant is never neutral.
 * Everything else is wrong.
 
-Where no manifest tells the geometry, every file counts as a drawing of its own, and copy groups ask like other kinds. What
-a copy group says about sameness is used in its place: copies of a relevant file are neutral too.
+Where no manifest tells the geometry, every file counts as a drawing of its own, and copy groups ask like other kinds.
+What a copy group says about sameness is used in its place: copies of a relevant file are neutral too.
 """
 
 from __future__ import annotations
@@ -144,9 +144,9 @@ def read_members(path: Path) -> list[Member]:
         if not file or not group:
             raise GroupsError(f"{where}: file and group_id must not be empty")
         if (file, group) in seen:
-            raise GroupsError(f"{where}: {file} is in group {group} already")
+            raise GroupsError(f"{where}: {file!r} is in group {group!r} already")
         if kind_of.setdefault(group, kind) != kind:
-            raise GroupsError(f"{where}: group {group} is of kind {kind_of[group]} above, of kind {kind} here")
+            raise GroupsError(f"{where}: group {group!r} is of kind {kind_of[group]!r} above, of kind {kind!r} here")
         seen.add((file, group))
         evidence = row.get("evidence", "")
         relevance = _relevance(row.get("relevance", ""), where)

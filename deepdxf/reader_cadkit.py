@@ -8,8 +8,9 @@ from typing import Any
 
 import msgspec
 
+from deepdxf.errors import ReadError
 from deepdxf.reader_codes import CODED
-from deepdxf.table import Head, HatchLoop, Table
+from deepdxf.table import BROKEN, HatchLoop, Head, Table, valid_color
 
 Vec = tuple[float, float, float]
 
@@ -134,6 +135,7 @@ class MTextKind(msgspec.Struct, tag="m_text"):
     rotation: float
     value: str
     attachment: str
+    normal: V
 
 
 class MeshKind(msgspec.Struct, tag="mesh"):
@@ -188,8 +190,9 @@ class UnknownKind(msgspec.Struct, tag="unknown"):
 
 
 Kind = (
-    PointKind | LineKind | PolylineKind | CircleKind | ArcKind | EllipseKind | FaceKind | HatchKind | TextKind | MTextKind
-    | MeshKind | SplineKind | LeaderKind | DimensionKind | InsertKind | ImageKind | ViewportKind | UnknownKind
+    PointKind | LineKind | PolylineKind | CircleKind | ArcKind | EllipseKind | FaceKind | HatchKind | TextKind
+    | MTextKind | MeshKind | SplineKind | LeaderKind | DimensionKind | InsertKind | ImageKind | ViewportKind
+    | UnknownKind
 )  # fmt: skip
 
 
@@ -268,7 +271,15 @@ ATTACHMENT = {
     for i, row in enumerate(("top", "middle", "bottom"))
     for j, column in enumerate(("left", "center", "right"))
 }
-DIMENSION_KINDS = {"linear": 0, "aligned": 1, "angular": 2, "diameter": 3, "radius": 4, "angular3_point": 5, "ordinate": 6}
+DIMENSION_KINDS = {
+    "linear": 0,
+    "aligned": 1,
+    "angular": 2,
+    "diameter": 3,
+    "radius": 4,
+    "angular3_point": 5,
+    "ordinate": 6,
+}
 
 
 def color_number(color: Color) -> int:
@@ -279,7 +290,7 @@ def color_number(color: Color) -> int:
         return 0
     if color.type == "rgb":
         return -1 - (color.r << 16 | color.g << 8 | color.b)
-    return color.index
+    return valid_color(color.index)
 
 
 def is_spatial(points: list[V]) -> bool:
@@ -295,28 +306,31 @@ def vec(v: V) -> Vec:
 class Feeder:
     """Translates one decoded document; `space` and every block that it needs go into the table."""
 
-    def __init__(self, document: Document, table: Table) -> None:
+    def __init__(self, document: Document, table: Table, associative_hatches: set[int]) -> None:
+        """``associative_hatches``: handles of such hatches in a DXF; the library tells it for DWG alone."""
         self.table = table
+        self.associative_hatches = associative_hatches
         self.blocks = {block.name.casefold(): block for block in document.blocks}
-        self.handlers: dict[type, Callable[[Head, Any, Entity], None]] = {
-            PointKind: self.point,
-            LineKind: self.line,
-            PolylineKind: self.polyline,
-            CircleKind: self.circle,
-            ArcKind: self.arc,
-            EllipseKind: self.ellipse,
-            FaceKind: self.face,
-            HatchKind: self.hatch,
-            TextKind: self.text,
-            MTextKind: self.mtext,
-            MeshKind: self.mesh,
-            SplineKind: self.spline,
-            LeaderKind: self.leader,
-            DimensionKind: self.dimension,
-            InsertKind: self.insert,
-            ImageKind: lambda head, kind, entity: self.table.ignore("IMAGE"),
-            ViewportKind: lambda head, kind, entity: self.table.ignore("VIEWPORT"),
-            UnknownKind: self.unknown,
+        # what draws a kind, and the DXF type that its rows carry
+        self.handlers: dict[type, tuple[str, Callable[[Head, Any, Entity], None]]] = {
+            PointKind: ("POINT", self.point),
+            LineKind: ("LINE", self.line),
+            PolylineKind: ("POLYLINE", self.polyline),
+            CircleKind: ("CIRCLE", self.circle),
+            ArcKind: ("ARC", self.arc),
+            EllipseKind: ("ELLIPSE", self.ellipse),
+            FaceKind: ("SOLID", self.face),
+            HatchKind: ("HATCH", self.hatch),
+            TextKind: ("TEXT", self.text),
+            MTextKind: ("MTEXT", self.mtext),
+            MeshKind: ("MESH", self.mesh),
+            SplineKind: ("SPLINE", self.spline),
+            LeaderKind: ("LEADER", self.leader),
+            DimensionKind: ("DIMENSION", self.dimension),
+            InsertKind: ("INSERT", self.insert),
+            ImageKind: ("IMAGE", self.ignored),
+            ViewportKind: ("VIEWPORT", self.ignored),
+            UnknownKind: ("", self.unknown),
         }
         self.inside_block = False
 
@@ -330,7 +344,10 @@ class Feeder:
                 block = self.blocks.get(name.casefold())
                 if block is not None:
                     if block.is_xref:
-                        self.table.problem("external-reference", f"external drawing {block.xref_path or name!r} is not part of the file")
+                        self.table.problem(
+                            "external-reference",
+                            f"external drawing {block.xref_path or name!r} is not part of the file",
+                        )
                     self.owner(name, decode_entities(block.entities), (block.base_point.x, block.base_point.y))
 
     def owner(self, name: str | None, entities: list[Entity], base_point: tuple[float, float]) -> None:
@@ -341,44 +358,53 @@ class Feeder:
             if not entity.visible:
                 table.ignore("invisible")
                 continue
-            kind = entity.kind
-            handlers[type(kind)]((entity.id or 0, entity.layer or "0", color_number(entity.color), ""), kind, entity)
+            color = entity.color
+            number = 256 if color.type == "by_layer" else color_number(color)
+            dxftype, handler = handlers[type(entity.kind)]
+            try:
+                handler((entity.id or 0, entity.layer or "0", number, dxftype), entity.kind, entity)
+            except BROKEN as error:
+                table.broken(dxftype or "entity", error)
         table.end(name)
 
     def spatial(self, dxftype: str) -> None:
         self.table.problem("projected", f"three-dimensional {dxftype} projected to XY")
 
+    def ignored(self, head: Head, kind: ImageKind | ViewportKind, entity: Entity) -> None:
+        self.table.ignore(head[3])
+
     def line(self, head: Head, kind: LineKind, entity: Entity) -> None:
         start, end = kind.start, kind.end
         if start.z != end.z:
             self.spatial("LINE")
-        self.table.line((*head[:3], "LINE"), (start.x, start.y), (end.x, end.y))
+        self.table.line(head, (start.x, start.y), (end.x, end.y))
 
     def point(self, head: Head, kind: PointKind, entity: Entity) -> None:
-        self.table.circle((*head[:3], "POINT"), vec(kind.position), 0.0)
+        self.table.circle(head, vec(kind.position), 0.0)
 
     def circle(self, head: Head, kind: CircleKind, entity: Entity) -> None:
-        self.table.circle((*head[:3], "CIRCLE"), vec(kind.center), kind.radius, vec(kind.normal))
+        self.table.circle(head, vec(kind.center), kind.radius, vec(kind.normal))
 
     def arc(self, head: Head, kind: ArcKind, entity: Entity) -> None:
         start, end = math.degrees(kind.start_angle), math.degrees(kind.end_angle)
-        self.table.arc((*head[:3], "ARC"), vec(kind.center), kind.radius, start, end, vec(kind.normal))
+        self.table.arc(head, vec(kind.center), kind.radius, start, end, vec(kind.normal))
 
     def polyline(self, head: Head, kind: PolylineKind, entity: Entity) -> None:
         if kind.vertices and is_spatial([vertex.position for vertex in kind.vertices]):
             self.spatial("POLYLINE")
         flat = [value for v in kind.vertices for value in (v.position.x, v.position.y, v.bulge)]
-        self.table.polyline((*head[:3], "POLYLINE"), flat, kind.closed, vec(kind.normal))
+        self.table.polyline(head, flat, kind.closed, vec(kind.normal))
 
     def ellipse(self, head: Head, kind: EllipseKind, entity: Entity) -> None:
         major, minor = ellipse_axes(vec(kind.major_axis), kind.ratio, vec(kind.normal))
-        self.table.ellipse((*head[:3], "ELLIPSE"), vec(kind.center), major, minor, kind.start_param, kind.end_param)
+        self.table.ellipse(head, vec(kind.center), major, minor, kind.start_param, kind.end_param)
 
     def face(self, head: Head, kind: FaceKind, entity: Entity) -> None:
         if kind.points and is_spatial(kind.points):
             self.spatial("3DFACE")
-        dxftype = "SOLID" if kind.filled else "3DFACE"
-        self.table.solid((*head[:3], dxftype), [vec(p) for p in kind.points], kind.filled)
+        if not kind.filled:
+            head = (*head[:3], "3DFACE")
+        self.table.solid(head, [vec(p) for p in kind.points], kind.filled)
 
     def hatch(self, head: Head, kind: HatchKind, entity: Entity) -> None:
         loops = []
@@ -388,16 +414,16 @@ class Feeder:
                 add_edge(loop, edge)
             loops.append(loop.flat)
         props = msgspec.json.decode(entity.props)
-        associative = bool(props.get("dxf.hatch.associative") or props.get("dwg.hatch_associative"))
+        associative = bool(props.get("dwg.hatch_associative")) or entity.id in self.associative_hatches
         angle = math.degrees(kind.pattern_angle)
-        self.table.hatch((*head[:3], "HATCH"), loops, kind.solid, associative, angle, kind.pattern_scale, vec(kind.normal))
+        self.table.hatch(head, loops, kind.solid, associative, angle, kind.pattern_scale, vec(kind.normal))
 
     def text(self, head: Head, kind: TextKind, entity: Entity) -> None:
         aligned = (kind.halign, kind.valign) != ("left", "baseline") and kind.halign not in ("aligned", "fit")
         anchor = kind.end_point if aligned and kind.end_point is not None else kind.position
         valign = 0.5 if kind.halign == "middle" else VALIGN.get(kind.valign, 0.0)
         self.table.text(
-            (*head[:3], "TEXT"),
+            head,
             vec(anchor),
             kind.height,
             math.degrees(kind.rotation),
@@ -411,21 +437,25 @@ class Feeder:
     def mtext(self, head: Head, kind: MTextKind, entity: Entity) -> None:
         attachment = ATTACHMENT.get(kind.attachment, 1)
         rotation = math.degrees(kind.rotation)
-        self.table.mtext((*head[:3], "MTEXT"), vec(kind.position), kind.height, rotation, kind.width, attachment, kind.value)
+        normal = vec(kind.normal)
+        self.table.mtext(head, vec(kind.position), kind.height, rotation, kind.width, attachment, kind.value, normal)
 
     def mesh(self, head: Head, kind: MeshKind, entity: Entity) -> None:
+        m, n = msgspec.json.decode(entity.props).get("dxf.polygon_mesh") or (0, 0)
+        if m * n and m * n != len(kind.vertices):
+            raise ReadError("a smoothed mesh, which the fast reader draws wrong")
         if kind.vertices and is_spatial(kind.vertices):
             self.spatial("MESH")
-        self.table.faces((*head[:3], "MESH"), [vec(p) for p in kind.vertices], kind.faces)
+        self.table.faces(head, [vec(p) for p in kind.vertices], kind.faces)
 
     def spline(self, head: Head, kind: SplineKind, entity: Entity) -> None:
         control, fit = [vec(p) for p in kind.control_points], [vec(p) for p in kind.fit_points]
         if len({p[2] for p in control or fit}) > 1:
             self.spatial("SPLINE")
-        self.table.spline((*head[:3], "SPLINE"), kind.degree, control, kind.knots, kind.weights, kind.closed, fit)
+        self.table.spline(head, kind.degree, control, kind.knots, kind.weights, kind.closed, fit)
 
     def leader(self, head: Head, kind: LeaderKind, entity: Entity) -> None:
-        self.table.leader((*head[:3], "LEADER"), [vec(p) for p in kind.vertices], kind.arrowhead)
+        self.table.leader(head, [vec(p) for p in kind.vertices], kind.arrowhead)
 
     def dimension(self, head: Head, kind: DimensionKind, entity: Entity) -> None:
         props = msgspec.json.decode(entity.props)
@@ -438,13 +468,13 @@ class Feeder:
         measurement = kind.measurement
         if measurement is not None and number in (2, 5):
             measurement = math.degrees(measurement)
-        self.table.dimension((*head[:3], "DIMENSION"), number, points, rotation, measurement, kind.text or "")
+        self.table.dimension(head, number, points, rotation, measurement, kind.text or "")
 
     def insert(self, head: Head, kind: InsertKind, entity: Entity) -> None:
         grid = (kind.columns, kind.rows, kind.column_spacing, kind.row_spacing)
         rotation = math.degrees(kind.rotation)
         scale = (kind.scale.x, kind.scale.y)
-        self.table.insert((*head[:3], "INSERT"), kind.block, vec(kind.position), scale, rotation, grid, vec(kind.normal))
+        self.table.insert(head, kind.block, vec(kind.position), scale, rotation, grid, vec(kind.normal))
         for attribute in entity.attributes:
             self.attribute(head, attribute)
 

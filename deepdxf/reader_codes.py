@@ -93,16 +93,6 @@ def acad_table(table: Table, head: Head, codes: Codes) -> None:
         table.ignore(head[3])
 
 
-def line3d(table: Table, head: Head, codes: Codes) -> None:
-    start, end = points_of(codes, 10), points_of(codes, 11)
-    if start and end:
-        if start[0][2] != end[0][2]:
-            table.problem("projected", "three-dimensional LINE projected to XY")
-        table.line(head, start[0], end[0])
-    else:
-        table.problem("broken-entity", f"{head[3]} without two points left out")
-
-
 def helix(table: Table, head: Head, codes: Codes) -> None:
     codes = subclass(codes, "AcDbSpline")
     knots = [float(value) for code, value in codes if code == 40]
@@ -144,7 +134,6 @@ CODED: dict[str, Callable[[Table, Head, Codes], None]] = {
     "MLEADER": multileader,
     "TOLERANCE": tolerance,
     "ACAD_TABLE": acad_table,
-    "3DLINE": line3d,
     "HELIX": helix,
     "MESH": mesh,
     "ARC_DIMENSION": other_dimension,

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from ezdxf.document import Drawing as Document
-from ezdxf.entities import DXFEntity, DXFGraphic
+from ezdxf.entities.dxfentity import DXFEntity
+from ezdxf.entities.dxfgfx import DXFGraphic
 from ezdxf.lldxf.const import DXFError
 from ezdxf.lldxf.tagwriter import TagCollector
+from ezdxf.math import Vec3
 
 from deepdxf.reader_codes import CODED, value_of
-from deepdxf.table import HatchLoop, Head, Table
+from deepdxf.table import BROKEN, HatchLoop, Head, Table, valid_color
 
 HALIGN = {0: 0.0, 1: 0.5, 2: 1.0, 3: 0.0, 4: 0.5, 5: 0.0}
 VALIGN = {0: 0.0, 1: 0.0, 2: 0.5, 3: 1.0}
@@ -22,15 +24,17 @@ def color_number(entity: DXFEntity) -> int:
     """ACI, 0 = by block, 256 = by layer, true colours as −1 − 0xRRGGBB."""
     if entity.dxf.hasattr("true_color"):
         return -1 - (int(entity.dxf.true_color) & 0xFFFFFF)
-    return int(entity.dxf.get("color", 256))
+    return valid_color(int(entity.dxf.get("color", 256)))
 
 
 class Feeder:
     """Translates a document; the space and every block that it needs go into the table."""
 
-    def __init__(self, document: Document, table: Table) -> None:
+    def __init__(self, document: Document, table: Table, handles: set[int]) -> None:
+        """``handles``: those in the file; the library invents some for entities that have none or share one."""
         self.document = document
         self.table = table
+        self.handles = handles
         self.inside_block = False
         self.handlers: dict[str, Callable[[Head, Any], None]] = {
             "LINE": self.line,
@@ -82,11 +86,13 @@ class Feeder:
     def entity(self, entity: DXFGraphic) -> None:
         """One entity; one that breaks is counted and left out, the rest goes on."""
         table, dxftype = self.table, entity.dxftype()
-        handle = int(entity.dxf.handle or "0", 16)
         try:
+            handle = int(entity.dxf.handle or "0", 16)
+            if handle not in self.handles:
+                handle = 0
             if dxftype in CODED:
-                codes = [(tag.code, tag.value) for tag in TagCollector.dxftags(entity)]
-                head = (handle, str(value_of(codes, 8, "0")), int(value_of(codes, 62, 256)), dxftype)
+                codes = flat_codes(TagCollector.dxftags(entity))
+                head = (handle, str(value_of(codes, 8, "0")), valid_color(int(value_of(codes, 62, 256))), dxftype)
                 if value_of(codes, 60, 0):
                     table.ignore("invisible")
                 else:
@@ -98,8 +104,8 @@ class Feeder:
             else:
                 head = (handle, entity.dxf.get("layer", "0"), color_number(entity), dxftype)
                 self.handlers[dxftype](head, entity)
-        except (DXFError, ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError) as error:
-            table.problem("broken-entity", f"{dxftype} that cannot be interpreted left out ({type(error).__name__})")
+        except (DXFError, *BROKEN) as error:
+            table.broken(dxftype, error)
 
     def spatial(self, dxftype: str) -> None:
         self.table.problem("projected", f"three-dimensional {dxftype} projected to XY")
@@ -119,7 +125,9 @@ class Feeder:
 
     def arc(self, head: Head, entity: Any) -> None:
         centre = entity.ocs().to_wcs(entity.dxf.center)
-        self.table.arc(head, centre, entity.dxf.radius, entity.dxf.start_angle, entity.dxf.end_angle, entity.dxf.extrusion)
+        self.table.arc(
+            head, centre, entity.dxf.radius, entity.dxf.start_angle, entity.dxf.end_angle, entity.dxf.extrusion
+        )
 
     def lwpolyline(self, head: Head, entity: Any) -> None:
         head = (*head[:3], "POLYLINE")
@@ -135,7 +143,9 @@ class Feeder:
             self.mesh(head, entity)
             return
         locations = list(entity.points_in_wcs()) if entity.is_2d_polyline else [v.dxf.location for v in entity.vertices]
-        keep = [not v.dxf.get("flags", 0) & 16 for v in entity.vertices]  # control points of a fitted spline are not drawn
+        keep = [
+            not v.dxf.get("flags", 0) & 16 for v in entity.vertices
+        ]  # control points of a fitted spline are not drawn
         if len({p.z for p in locations}) > 1:
             self.spatial("POLYLINE")
         flat: list[float] = []
@@ -145,12 +155,16 @@ class Feeder:
         self.table.polyline(head, flat, entity.is_closed, entity.dxf.extrusion if entity.is_2d_polyline else None)
 
     def mesh(self, head: Head, entity: Any) -> None:
-        points = [v.dxf.location for v in entity.vertices if not v.is_face_record]
+        smooth = entity.is_polygon_mesh and entity.dxf.flags & 4
+        # of a smoothed mesh, the control points (16) are not drawn
+        points = [v.dxf.location for v in entity.vertices if not v.is_face_record and not (smooth and v.dxf.flags & 16)]
         if len({p.z for p in points}) > 1:
             self.spatial("MESH")
         faces: list[list[int]] = []
         if entity.is_polygon_mesh:
             m, n = entity.dxf.m_count, entity.dxf.n_count
+            if smooth:
+                m, n = entity.dxf.m_smooth_density, entity.dxf.n_smooth_density
             ms = range(m if entity.is_m_closed else m - 1)
             ns = range(n if entity.is_n_closed else n - 1)
             for i in ms:
@@ -166,7 +180,12 @@ class Feeder:
 
     def ellipse(self, head: Head, entity: Any) -> None:
         self.table.ellipse(
-            head, entity.dxf.center, entity.dxf.major_axis, entity.minor_axis, entity.dxf.start_param, entity.dxf.end_param
+            head,
+            entity.dxf.center,
+            entity.dxf.major_axis,
+            entity.minor_axis,
+            entity.dxf.start_param,
+            entity.dxf.end_param,
         )
 
     def solid(self, head: Head, entity: Any) -> None:
@@ -234,15 +253,22 @@ class Feeder:
 
     def mtext(self, head: Head, entity: Any) -> None:
         dxf = entity.dxf
-        rotation = entity.get_rotation()
-        height, width = dxf.get("char_height", 0.0), dxf.get("width", 0.0)
-        self.table.mtext(head, dxf.insert, height, rotation, width, dxf.get("attachment_point", 1), entity.text)
+        rotation = dxf.get("rotation", 0.0)
+        if dxf.hasattr("text_direction") or not dxf.hasattr("rotation"):  # a direction is in world coordinates
+            rotation = entity.ocs().from_wcs(dxf.get("text_direction", (1.0, 0.0, 0.0))).angle_deg
+        height, width, attachment = dxf.get("char_height", 0.0), dxf.get("width", 0.0), dxf.get("attachment_point", 1)
+        self.table.mtext(head, dxf.insert, height, rotation, width, attachment, entity.text, dxf.extrusion)
+        if entity.has_columns:  # the library hides the texts of further columns in the first
+            for column in entity.columns.linked_columns:
+                self.entity(column)
 
     def spline(self, head: Head, entity: Any) -> None:
         control, fit = [tuple(p) for p in entity.control_points], [tuple(p) for p in entity.fit_points]
         if len({p[2] for p in control or fit}) > 1:
             self.spatial("SPLINE")
-        self.table.spline(head, entity.dxf.degree, control, list(entity.knots), list(entity.weights), entity.closed, fit)
+        self.table.spline(
+            head, entity.dxf.degree, control, list(entity.knots), list(entity.weights), entity.closed, fit
+        )
 
     def leader(self, head: Head, entity: Any) -> None:
         self.table.leader(head, entity.vertices, bool(entity.dxf.get("has_arrowhead", 1)))
@@ -260,7 +286,9 @@ class Feeder:
         kind = dxf.get("dimtype", 0) & 15
         if measurement is not None and kind in (2, 5):
             measurement = math.degrees(measurement)
-        self.table.dimension((*head[:3], "DIMENSION"), kind, points, dxf.get("angle", 0.0), measurement, dxf.get("text", ""))
+        self.table.dimension(
+            (*head[:3], "DIMENSION"), kind, points, dxf.get("angle", 0.0), measurement, dxf.get("text", "")
+        )
 
     def insert(self, head: Head, entity: Any) -> None:
         dxf = entity.dxf
@@ -271,10 +299,23 @@ class Feeder:
             dxf.get("row_spacing", 0.0),
         )
         place = entity.ocs().to_wcs(dxf.insert)
-        self.table.insert(head, dxf.name, place, (dxf.xscale, dxf.yscale), dxf.get("rotation", 0.0), grid, dxf.extrusion)
+        self.table.insert(
+            head, dxf.name, place, (dxf.xscale, dxf.yscale), dxf.get("rotation", 0.0), grid, dxf.extrusion
+        )
         for attribute in entity.attribs:
             self.table.fields.append((attribute.dxf.get("tag", ""), attribute.dxf.get("text", "")))
             self.text((head[0], attribute.dxf.get("layer", head[1]), head[2], "ATTRIB"), attribute)
+
+
+def flat_codes(tags: Iterable[Any]) -> list[tuple[int, Any]]:
+    """Tags with points taken apart: (10, point) becomes groups 10, 20 and 30."""
+    codes: list[tuple[int, Any]] = []
+    for tag in tags:
+        if isinstance(tag.value, Vec3 | tuple):
+            codes += [(tag.code + 10 * axis, value) for axis, value in enumerate(tuple(tag.value))]
+        else:
+            codes.append((tag.code, tag.value))
+    return codes
 
 
 def add_edge(loop: HatchLoop, edge: Any) -> None:

@@ -68,7 +68,8 @@ def svg(
         raise DeepDXFError(f"background {background!r} is not a colour of the form #rrggbb")
     if height is None:
         w, h = drawing.size
-        height = round(width * min(max(h / w if w > 0 else math.inf, 1 / 3), 1.5)) if w > 0 or h > 0 else width * 2 // 3
+        known = 0 < max(w, h) < math.inf
+        height = round(width * min(max(h / max(w, 1e-9 * h), 1 / 3), 1.5)) if known else width
     if min(width, height) < MIN_PIXELS or max(width, height) > MAX_PIXELS:
         raise DeepDXFError(f"a picture of {width} × {height} pixels; its sides must be {MIN_PIXELS} to {MAX_PIXELS}")
     return (
@@ -265,6 +266,9 @@ def _strokes(
             kept = np.sort(kept[np.argsort(-length, kind="stable")[:room]])
         strokes, owner = strokes[kept], owner[kept]
         notes.append(f"{len(strokes)} of {total} line segments drawn")
+    # a dot is one pixel wide: without a length it would be a shade of grey
+    dot = (strokes[:, 0, 0] == strokes[:, 1, 0]) & (strokes[:, 0, 1] == strokes[:, 1, 1])
+    strokes[dot, :, 0] += np.array([-GRID // 2, GRID // 2])
     return strokes, owner
 
 

@@ -92,8 +92,8 @@ def gallery(path: Path, query: Card, hits: Sequence[Card], *, title: str = "Simi
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write rows as CSV that spreadsheets open with a double click; columns are the keys in order of first use.
 
-    UTF-8 with byte order mark, comma-separated, CR LF. None and NaN are empty cells, lists are joined by "; ". A text
-    that a spreadsheet would run as a formula (it starts with = + - @ or a control character) gets an apostrophe in front.
+    UTF-8 with byte order mark, comma-separated, CR LF. None and NaN are empty cells, lists are joined by "; ". Text
+    that a spreadsheet would run as a formula (starting with = + - @, tab or line end) gets an apostrophe in front.
 
     Raises:
         DeepDXFError: the file cannot be written.
@@ -241,7 +241,8 @@ h3 { margin: 0; font-size: 0.95rem; overflow-wrap: anywhere; }
 main { display: grid; gap: 1.25rem; grid-template-columns: minmax(0, 1fr); }
 ol { list-style: none; margin: 0; padding: 0; display: grid; gap: 0.9rem;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
-article { height: 100%; background: var(--card); border: 1px solid var(--line); border-radius: 0.5rem; overflow: hidden; }
+article { height: 100%; background: var(--card); border: 1px solid var(--line); border-radius: 0.5rem;
+  overflow: hidden; }
 .query article { border: 2px solid var(--accent); height: auto; }
 img { display: block; width: 100%; height: auto; aspect-ratio: 1; object-fit: contain; }
 article > a { display: block; }
@@ -251,8 +252,8 @@ section:focus { outline: none; }
 .score { display: flex; align-items: center; gap: 0.5rem; margin: 0 0 0.35rem; font-variant-numeric: tabular-nums; }
 .rank { min-width: 1.6em; padding: 0 0.4em; border-radius: 1em; background: var(--accent); color: var(--card);
   font-weight: 700; text-align: center; }
-progress { flex: 1; min-width: 2rem; height: 0.45rem; appearance: none; border: 0; border-radius: 1rem; overflow: hidden;
-  background: var(--line); }
+progress { flex: 1; min-width: 2rem; height: 0.45rem; appearance: none; border: 0; border-radius: 1rem;
+  overflow: hidden; background: var(--line); }
 progress::-webkit-progress-bar { background: var(--line); }
 progress::-webkit-progress-value { background: var(--accent); }
 progress::-moz-progress-bar { background: var(--accent); }

@@ -3,9 +3,9 @@
 A `Design` is one drawing's recipe: kind, parameters (millimetres and counts), house style and seed; `Design.build` is a
 pure function of it. Every record carries the feature it belongs to (``"hole:3"``, ``"outline"``): records of equal
 (feature, place within the feature) are the same thing in two builds, which gives edits their ground truth. Features
-with a number are separate things that may be moved, removed or repeated; the feature ``frame`` is sheet and title block.
+with a number are separate things that may be moved, removed or repeated; ``frame`` is sheet and title block.
 
-Chance enters a build only through `Pen.dice`, one generator a topic, so that one parameter's change leaves the rest alone.
+Chance enters a build only through `Pen.dice`, one generator a topic, so that a changed parameter leaves the rest alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -38,7 +39,7 @@ LAYER_STANDARDS: tuple[tuple[str, ...], ...] = (
     ("LAYER1", "LAYER2", "LAYER3", "LAYER4", "LAYER5", "LAYER6", "LAYER7", "LAYER8"),
     ("0", "0", "0", "0", "0", "0", "0", "0"),
 )
-# Words of the title block and notes: drawing, date, scale, material, sheet, notes, unless noted, deburr, section, detail.
+# Words of title block and notes: title, date, scale, material, sheet, notes, units, deburr, section, detail.
 LANGUAGES: tuple[tuple[str, ...], ...] = (
     (
         "TITLE",
@@ -178,20 +179,9 @@ class Pen:
             self.content, self.at, self.feature = keep
         return name
 
-    def insert(
-        self, name: str, p: Point, angle: float = 0.0, mirrored: bool = False, size: float = 1.0, **tags: str
-    ) -> None:
-        """Place a block."""
-        self.add(
-            "INSERT",
-            "outline",
-            [p],
-            name=name,
-            size=size,
-            angle=angle,
-            mirrored=mirrored,
-            attributes=tuple(tags.items()),
-        )
+    def insert(self, name: str, p: Point, angle: float = 0.0, **attributes: str) -> None:
+        """Place a block, with the values of its attributes."""
+        self.add("INSERT", "outline", [p], name=name, size=1.0, angle=angle, attributes=tuple(attributes.items()))
 
     def stamp(self, name: str, p: Point, draw: Callable[[], None], angle: float = 0.0) -> None:
         """A repeated thing: a block's insert, or its lines, as the house does it."""
@@ -203,7 +193,7 @@ class Pen:
         draw()
         drawn, (self.content, self.at) = self.content, keep
         move = Similarity(1.0, angle, False, p[0] + self.at[0], p[1] + self.at[1])
-        self.content += [replace(move.entity(e), feature=self.feature) for e in drawn]
+        self.content += [move.entity(e).but(feature=self.feature) for e in drawn]
 
     def line(self, a: Point, b: Point, role: str = "outline") -> None:
         """LINE."""
@@ -248,7 +238,7 @@ class Pen:
         area = Entity("HATCH", "", points, self.t * 0.8, 45.0, bulges=bulges, counts=[len(loop) for loop, _ in loops])
         if how == "lines" and not solid:
             for piece in hatch_lines(area):
-                self.line(*piece.points, role="hatch")
+                self.add("LINE", "hatch", piece.points)
             return
         name = "SOLID" if solid or how == "solid" else "ANSI31"
         self.add("HATCH", "hatch", points, size=area.size, angle=45.0, name=name, bulges=bulges, counts=area.counts)
@@ -333,7 +323,7 @@ class Pen:
 
     def finish(self, name: str) -> Doc:
         """Notes, sheet and units; the finished document."""
-        style, k, words = self.style, self.scale, self.style.words
+        style, words = self.style, self.style.words
         self.at = (0.0, 0.0)
         dice = self.dice("sheet")
         material = MATERIALS[int(dice.integers(len(MATERIALS)))]
@@ -353,7 +343,7 @@ class Pen:
         self.doc.blocks = {
             key: [Similarity(factor).entity(e) for e in content] for key, content in self.doc.blocks.items()
         }
-        self.doc.entities = [replace(e, size=1.0) if e.type == "INSERT" else e for e in self.doc.entities]
+        self.doc.entities = [e.but(size=1.0) if e.type == "INSERT" else e for e in self.doc.entities]
         return self.doc
 
     def frame(self, box: Sequence[float], name: str, material: str, dice: np.random.Generator) -> None:
@@ -395,8 +385,9 @@ class Pen:
         date = f"20{dice.integers(5, 25):02d}-{dice.integers(1, 13):02d}-{dice.integers(1, 29):02d}"
         number = f"{name.upper()[:3]}-{dice.integers(1000, 9999)}"
         place = (left + w - 5 * k - tb_w, bottom + 5 * k)
-        values = {"TITLE": f"{name.replace('_', ' ').upper()} {number}", "DATE": date, "SCALE": ratio}
-        self.insert(self.block("TITLEBLOCK", title_block), place, **values, MATERIAL=material, SHEET="1/1")
+        title = f"{name.replace('_', ' ').upper()} {number}"
+        block = self.block("TITLEBLOCK", title_block)
+        self.insert(block, place, TITLE=title, DATE=date, SCALE=ratio, MATERIAL=material, SHEET="1/1")
 
 
 def _corners(x: float, y: float, w: float, h: float) -> list[Point]:
@@ -427,7 +418,7 @@ def pieces(polyline: Entity) -> list[Entity]:
     ends = [*polyline.points, polyline.points[0]] if polyline.closed else polyline.points
     out = []
     for ((x1, y1), (x2, y2)), bulge in zip(pairwise(ends), bulges, strict=False):
-        made = replace(polyline, type="LINE", points=[(x1, y1), (x2, y2)], bulges=(), closed=False, handle=0)
+        made = polyline.but(type="LINE", points=[(x1, y1), (x2, y2)], bulges=(), closed=False, handle=0)
         if bulge:
             k = (1 - bulge * bulge) / (4 * bulge)
             cx, cy = (x1 + x2) / 2 - k * (y2 - y1), (y1 + y2) / 2 + k * (x2 - x1)
@@ -435,7 +426,7 @@ def pieces(polyline: Entity) -> list[Entity]:
             if bulge < 0:
                 start, end = end, start
             radius = math.hypot(x1 - cx, y1 - cy)
-            made = replace(made, type="ARC", points=[(cx, cy)], size=radius, angle=start, end=end)
+            made = made.but(type="ARC", points=[(cx, cy)], size=radius, angle=start, end=end)
         out.append(made)
     return out
 
@@ -784,11 +775,11 @@ def _shaft(pen: Pen, p: Parameters) -> None:
                 pen.dim((sx - half, sy - r), (sx + half, sy - r), -3, False, "<> N9")
                 placed += 1
         pen.dim((x + length * 0.5, -r), (x + length * 0.5, r), 1.5 if i % 2 else -1.5, True, "%%c<>")
-        pen.dim((x, -r), (x + length, -r), -3 - (top - r) / pen.t)
+        pen.dim((x, -r), (x + length, -r), -(4.6 if i % 2 else 3) - (top - r) / pen.t)
         x += length
     pen.feature = "axis"
     pen.axis((-3 * pen.t, 0), (x + 3 * pen.t, 0))
-    pen.dim((0, -top), (x, -top), -6)
+    pen.dim((0, -top), (x, -top), -7)
     if p["center_hole"]:
         pen.feature = "center_hole"
         r = p["diameter0"] * 0.15
@@ -921,7 +912,7 @@ def _panel(pen: Pen, p: Parameters) -> None:
     for i in range(int(p["leds"] * p["columns"])):
         pen.hole(f"led:{i}", (w * (i + 0.5) / p["columns"], h - 14), 1.5)
     pen.feature = "name"
-    pen.text((w / 2, h - 10), "VCO VCF LFO VCA SEQ".split()[int(dice.integers(5))], 1.4 * scale, CENTER)
+    pen.text((w / 2, h - 10), ("VCO", "VCF", "LFO", "VCA", "SEQ")[int(dice.integers(5))], 1.4 * scale, CENTER)
     pen.dim((0, 0), (w, 0), -3.5)
     pen.dim((0, 0), (0, h), -3.5, True)
     pen.dim((0, h - 3), (0, 3), -1.5, True)
@@ -1088,7 +1079,7 @@ def _floor(pen: Pen, p: Parameters) -> None:
             pen.feature = f"furniture:{i}"
             draw = furniture[kind]
             corner = (ax + thin, by - thin) if turned else (ax + thin, ay + thin)
-            pen.stamp(draw.__name__.strip("_").upper(), corner, lambda draw=draw: draw(pen), -90.0 if turned else 0.0)
+            pen.stamp(draw.__name__.strip("_").upper(), corner, partial(draw, pen), -90.0 if turned else 0.0)
         pen.feature = f"window:{i}"
         for low, edge in ((y0 == 0.0, 0.0), (y1 == 1.0, d - wall)):
             if low and bx - ax > p["window"] * 1.2:
@@ -1464,12 +1455,10 @@ def _lead_frame(pen: Pen, p: Parameters) -> None:
     pen.title(w / 2, -5 * pen.t, f"STRIP {rows}x{columns}")
     # unit, enlarged
     size = p["package"]
-    k = max(2.0, round(h * 0.9 / pitch))
+    k = rows + 1  # the enlarged unit is about as high as the strip
+    enlarged = ("package", "pitch", "lead_width", "lead_length", "pad", "saw")
     x = w + 2 * gap + k * pitch / 2
-    big = {
-        name: value * (k if name in ("package", "pitch", "lead_width", "lead_length", "pad", "saw") else 1)
-        for name, value in p.items()
-    }
+    big = {name: value * k if name in enlarged else value for name, value in p.items()}
     pen.at, pen.feature = (x, h / 2), "pad"
     _lead_unit(pen, big, etched=True)
     s, lead = size * k / 2, p["lead_width"] * k / 2
@@ -1523,7 +1512,7 @@ def _lead_frame(pen: Pen, p: Parameters) -> None:
         pen.hatch((tooth, ()))
     pen.dim((sx, cy), (sx, cy + t), -3, True, real(p["thickness"]))
     pen.title(sx + sw / 2, cy - 3 * pen.t, f"{pen.style.words[8]} B-B")
-    pen.at = (x - s, -h * 0.9 - 2 * gap + h * 0.6)
+    pen.at = (max(x - s, sx + sw + 3 * pen.t), -h * 0.9 - 2 * gap + h * 0.6)
     rows_ = [
         ("REV", "DESCRIPTION"),
         ("A", "FIRST ISSUE"),
@@ -1532,7 +1521,8 @@ def _lead_frame(pen: Pen, p: Parameters) -> None:
     ]
     pen.table(0, 0, rows_, (6, 20))
     pen.feature = "notes"
-    text = f"NOTES:\n1. PACKAGE QFN {size:g}x{size:g} {int(p['leads'] * (2 if p['dual'] else 4))}L\n2. HALF ETCH HATCHED\n3. PPF PLATING"
+    pins = int(p["leads"]) * (2 if p["dual"] else 4)
+    text = f"NOTES:\n1. PACKAGE QFN {size:g}x{size:g} {pins}L\n2. HALF ETCH HATCHED\n3. PPF PLATING"
     pen.add("MTEXT", "text", [(0, -10 * pen.t)], size=pen.t, text=text)
 
 
@@ -1559,20 +1549,98 @@ def _lead_extent(p: Parameters) -> Point:
 
 
 FAMILIES: Mapping[str, Family] = {
-    "plate": Family(_plate_parameters, lambda p: (p["width"] * 1.2, p["height"]), _plate, ("width", "height", "hole", "margin", "thickness"), ("columns", "rows")),
-    "flange": Family(_flange_parameters, lambda p: (p["outer"] * 1.7, p["outer"]), _flange, ("outer", "bore", "hub", "thickness", "length", "bolt"), ("bolts",)),
-    "bracket": Family(_bracket_parameters, lambda p: (p["foot"] + p["leg"], p["leg"] + p["width"]), _bracket, ("width", "leg", "foot", "hole"), ("leg_holes",)),
-    "gear": Family(_gear_parameters, lambda p: (p["module"] * p["teeth"] * 1.4, p["module"] * p["teeth"]), _gear, ("bore", "hub", "face"), ("teeth",)),
-    "shaft": Family(_shaft_parameters, lambda p: (sum(v for k, v in p.items() if k[:6] == "length"), 200.0), _shaft, ("diameter1", "length0", "length1", "length2"), ("keyways",)),
-    "enclosure": Family(_enclosure_parameters, lambda p: (2 * p["width"] + p["depth"], p["depth"] + p["height"]), _enclosure, ("width", "depth", "height", "finger"), ("vents", "connectors")),
-    "panel": Family(_panel_parameters, lambda p: (p["units"] * 5.08, p["height"]), _panel, ("knob", "jack", "height"), ("units", "jacks")),
-    "keyboard": Family(_keyboard_parameters, _keyboard_extent, _keyboard, ("margin", "cutout", "corner", "screw"), ("screws",)),
-    "floor_plan": Family(_floor_parameters, lambda p: (p["width"], p["depth"]), _floor, ("width", "depth", "window", "wall"), ()),
-    "schematic": Family(_schematic_parameters, lambda p: ((p["columns"] + 1) * p["dx"] + 40, p["rows"] * p["dy"]), _schematic, ("dx", "dy"), ("pins",)),
-    "gasket": Family(_gasket_parameters, lambda p: (p["circle"] * 1.5, p["circle"] * 1.5), _gasket, ("circle", "lobe", "hole"), ("bolts",)),
-    "truss": Family(_truss_parameters, lambda p: (p["span"], p["rise"]), _truss, ("span", "rise", "chord", "web"), ()),
-    "lead_frame": Family(_lead_frame_parameters, _lead_extent, _lead_frame, ("pad", "lead_width", "lead_length", "rail"), ("columns", "leads")),
-}  # fmt: skip
+    "plate": Family(
+        _plate_parameters,
+        lambda p: (p["width"] * 1.2, p["height"]),
+        _plate,
+        ("width", "height", "hole", "margin", "thickness"),
+        ("columns", "rows"),
+    ),
+    "flange": Family(
+        _flange_parameters,
+        lambda p: (p["outer"] * 1.7, p["outer"]),
+        _flange,
+        ("outer", "bore", "hub", "thickness", "length", "bolt"),
+        ("bolts",),
+    ),
+    "bracket": Family(
+        _bracket_parameters,
+        lambda p: (p["foot"] + p["leg"], p["leg"] + p["width"]),
+        _bracket,
+        ("width", "leg", "foot", "hole"),
+        ("leg_holes",),
+    ),
+    "gear": Family(
+        _gear_parameters,
+        lambda p: (p["module"] * p["teeth"] * 1.4, p["module"] * p["teeth"]),
+        _gear,
+        ("bore", "hub", "face"),
+        ("teeth",),
+    ),
+    "shaft": Family(
+        _shaft_parameters,
+        lambda p: (sum(v for k, v in p.items() if k[:6] == "length"), 200.0),
+        _shaft,
+        ("diameter1", "length0", "length1", "length2"),
+        ("keyways",),
+    ),
+    "enclosure": Family(
+        _enclosure_parameters,
+        lambda p: (2 * p["width"] + p["depth"], p["depth"] + p["height"]),
+        _enclosure,
+        ("width", "depth", "height", "finger"),
+        ("vents", "connectors"),
+    ),
+    "panel": Family(
+        _panel_parameters,
+        lambda p: (p["units"] * 5.08, p["height"]),
+        _panel,
+        ("knob", "jack", "height"),
+        ("units", "jacks"),
+    ),
+    "keyboard": Family(
+        _keyboard_parameters,
+        _keyboard_extent,
+        _keyboard,
+        ("margin", "cutout", "corner", "screw"),
+        ("screws",),
+    ),
+    "floor_plan": Family(
+        _floor_parameters,
+        lambda p: (p["width"], p["depth"]),
+        _floor,
+        ("width", "depth", "window", "wall"),
+        (),
+    ),
+    "schematic": Family(
+        _schematic_parameters,
+        lambda p: ((p["columns"] + 1) * p["dx"] + 40, p["rows"] * p["dy"]),
+        _schematic,
+        ("dx", "dy"),
+        ("pins",),
+    ),
+    "gasket": Family(
+        _gasket_parameters,
+        lambda p: (p["circle"] * 1.5, p["circle"] * 1.5),
+        _gasket,
+        ("circle", "lobe", "hole"),
+        ("bolts",),
+    ),
+    "truss": Family(
+        _truss_parameters,
+        lambda p: (p["span"], p["rise"]),
+        _truss,
+        ("span", "rise", "chord", "web"),
+        (),
+    ),
+    "lead_frame": Family(
+        _lead_frame_parameters,
+        _lead_extent,
+        _lead_frame,
+        ("pad", "lead_width", "lead_length", "rail"),
+        ("columns", "leads"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -1582,13 +1650,13 @@ class Design:
     kind: str  # key of FAMILIES
     parameters: Parameters
     style: Style
+    extent: Point  # of all views together, mm, for which the scale was chosen; revisions keep it
     seed: int  # of the details that are no parameters
 
     def build(self) -> Doc:
         """The drawing, with all handles given."""
-        family = FAMILIES[self.kind]
-        pen = Pen(self.style, self.seed, family.extent(self.parameters))
-        family.draw(pen, self.parameters)
+        pen = Pen(self.style, self.seed, self.extent)
+        FAMILIES[self.kind].draw(pen, self.parameters)
         doc = pen.finish(self.kind)
         doc.number()
         return doc
@@ -1596,4 +1664,6 @@ class Design:
 
 def draw_design(kind: str, style: Style, rng: np.random.Generator) -> Design:
     """A design of a kind by chance, in a house's style."""
-    return Design(kind, FAMILIES[kind].parameters(rng), style, int(rng.integers(2**31)))
+    family = FAMILIES[kind]
+    parameters = family.parameters(rng)
+    return Design(kind, parameters, style, family.extent(parameters), int(rng.integers(2**31)))

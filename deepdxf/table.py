@@ -1,7 +1,8 @@
 """What both readers fill: rows of entities by owner (a space or a block), folded into the twelve classes.
 
-The feeders (`reader_cadkit`, `reader_ezdxf`) only translate; folding, checks, block expansion, order and boxes happen here,
-once, so that both readers give the same drawing. `Table.drawing` expands blocks level by level with array operations.
+The feeders (`reader_cadkit`, `reader_ezdxf`) only translate; folding, checks, block expansion, order and boxes happen
+here, once, so that both readers give the same drawing. `Table.drawing` expands blocks level by level, by array
+operations.
 """
 
 from __future__ import annotations
@@ -10,10 +11,20 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from deepdxf.drawing import N_SCALARS, SCALARS, Drawing, EntityClass, FloatArray, IntArray, Problem, gather_ranges
+from deepdxf.drawing import (
+    N_SCALARS,
+    SCALARS,
+    BoolArray,
+    Drawing,
+    EntityClass,
+    FloatArray,
+    IntArray,
+    Problem,
+)
 from deepdxf.geometry import ANGULAR, BULGED, Shapes, boxes, conic_arc, spline_samples, transform_shapes
 from deepdxf.text import decode_characters, dimension_value, plain_mtext, plain_text
 
@@ -22,8 +33,14 @@ NAN = math.nan
 Point = Sequence[float]  # x, y and perhaps z, world coordinates
 Head = tuple[int, str, int, str]  # handle (0 = none), layer, colour, DXF type
 PADDING = {count: (NAN,) * (N_SCALARS - count) for count in range(N_SCALARS + 1)}
-ANCHORED = (C.CIRCLE, C.ARC, C.TEXT, C.INSERT)  # classes whose scalars live in the plane of their extrusion
+ROW_FIELDS = ("cls", "handle", "layer", "color", "dxftype", "text_index", "block_index", "vertex_count", "knot_count")
+MAX_HANDLE = 2**63 - 1  # a larger one is damage, and counts as none
+HUGE = 1e100  # numbers beyond are damage: squares of larger ones would soon be infinite
+EDGE_ON = 1e-6  # area that is left of a unit square in a plane seen from its edge
 FLAT = 1e-9  # |z| of a normal that still counts as straight up or straight down
+
+# What a damaged entity may raise in a feeder.
+BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError)
 
 # Mean width of a character and distance of lines, in text heights; widths of fonts are not in the file.
 CHARACTER_WIDTH, LINE_PITCH = 0.6, 5.0 / 3.0
@@ -43,19 +60,11 @@ class Table:
     """Rows as Python lists while a feeder fills them; `drawing` turns them into a `Drawing`."""
 
     def __init__(self) -> None:
-        self.cls: list[int] = []
-        self.handle: list[int] = []
-        self.layer: list[int] = []
-        self.color: list[int] = []
-        self.dxftype: list[int] = []
-        self.text_index: list[int] = []
-        self.block_index: list[int] = []
+        self.rows: list[tuple[int, ...]] = []  # ROW_FIELDS
         self.scalars: list[float] = []
         self.vertices: list[float] = []
-        self.vertex_count: list[int] = []
         self.vertex_path: list[int] | None = None  # made when the first row of several paths comes
         self.knots: list[float] = []
-        self.knot_count: list[int] = []
         self.normals: dict[int, Point] = {}
         self.names: dict[str, dict[str, int]] = {"layer": {}, "dxftype": {}, "block": {}}
         self.texts: list[str] = []
@@ -75,6 +84,10 @@ class Table:
         """Count an entity that is left out because its type has no place in the codes."""
         self.ignored[dxftype] += 1
 
+    def broken(self, dxftype: str, error: Exception) -> None:
+        """Count an entity that breaks its feeder; the others go on."""
+        self.problem("broken-entity", f"{dxftype} that cannot be interpreted left out ({type(error).__name__})")
+
     def name(self, kind: str, name: str) -> int:
         """Number of a layer, DXF type or block name, given at its first use."""
         names = self.names[kind]
@@ -85,13 +98,13 @@ class Table:
 
     def begin(self, owner: str | None, base_point: Point = (0.0, 0.0)) -> None:
         """The rows that follow belong to this block, or to the space (None)."""
-        self.owners[owner] = (len(self.cls), len(self.cls))
+        self.owners[owner] = (len(self.rows), len(self.rows))
         if owner is not None:
             self.base_points[owner] = base_point
 
     def end(self, owner: str | None) -> None:
         """The owner's rows are complete."""
-        self.owners[owner] = (self.owners[owner][0], len(self.cls))
+        self.owners[owner] = (self.owners[owner][0], len(self.rows))
 
     def row(
         self,
@@ -103,38 +116,33 @@ class Table:
         text: str | None = None,
         block: str | None = None,
         normal: Point | None = None,
-        knots: Iterable[float] = (),
+        knots: Sequence[float] = (),
         paths: Sequence[int] | None = None,
     ) -> None:
         """One entity. ``vertices`` is flat: x, y, bulge or weight, x, y, …"""
         handle, layer, color, dxftype = head
-        index = len(self.cls)
-        self.cls.append(cls)
-        self.handle.append(handle)
-        self.layer.append(self.name("layer", layer))
-        self.color.append(color)
-        self.dxftype.append(self.name("dxftype", dxftype))
-        if text is None:
-            self.text_index.append(-1)
-        else:
-            self.text_index.append(len(self.texts))
+        text_index = block_index = -1
+        if text is not None:
+            text_index = len(self.texts)
             self.texts.append(text)
-        self.block_index.append(-1 if block is None else self.name("block", block))
-        self.scalars.extend(scalars + PADDING[len(scalars)])
-        self.vertices.extend(vertices)
+        if block is not None:
+            block_index = self.name("block", block)
+        if normal is not None and normal[2] < 1.0 - FLAT:
+            self.normals[len(self.rows)] = normal
         count = len(vertices) // 3
-        self.vertex_count.append(count)
         if paths is not None:
             if self.vertex_path is None:
-                self.vertex_path = [0] * (len(self.vertices) // 3 - count)
-            self.vertex_path.extend(paths)
+                self.vertex_path = [0] * (len(self.vertices) // 3)
+            self.vertex_path += paths
         elif self.vertex_path is not None:
-            self.vertex_path.extend([0] * count)
-        before = len(self.knots)
-        self.knots.extend(knots)
-        self.knot_count.append(len(self.knots) - before)
-        if normal is not None and normal[2] < 1.0 - FLAT:
-            self.normals[index] = normal
+            self.vertex_path += [0] * count
+        if handle > MAX_HANDLE:
+            handle = 0
+        layer_index, dxftype_index = self.name("layer", layer), self.name("dxftype", dxftype)
+        self.rows.append((cls, handle, layer_index, color, dxftype_index, text_index, block_index, count, len(knots)))
+        self.scalars += scalars + PADDING[len(scalars)]
+        self.vertices += vertices
+        self.knots += knots
 
     # --- classes, and what folds into them ---
 
@@ -146,7 +154,9 @@ class Table:
         """CIRCLE; a POINT is a circle of radius 0."""
         self.row(C.CIRCLE, head, (abs(radius),), (centre[0], centre[1], 0.0), normal=normal)
 
-    def arc(self, head: Head, centre: Point, radius: float, start: float, end: float, normal: Point | None = None) -> None:
+    def arc(
+        self, head: Head, centre: Point, radius: float, start: float, end: float, normal: Point | None = None
+    ) -> None:
         """ARC; angles in degrees."""
         self.row(C.ARC, head, (abs(radius), start % 360.0, end % 360.0), (centre[0], centre[1], 0.0), normal=normal)
 
@@ -162,10 +172,10 @@ class Table:
         vertices: list[float] = []
         paths: list[int] = []
         for number, face in enumerate(faces):
-            for index in face:
-                if 0 <= index < len(points):
-                    vertices += (points[index][0], points[index][1], 0.0)
-                    paths.append(number)
+            corners = [points[index] for index in face if 0 <= index < len(points)]
+            if len(corners) > 2:
+                vertices += [value for point in corners for value in (point[0], point[1], 0.0)]
+                paths += [number] * len(corners)
         if vertices:
             self.row(C.LWPOLYLINE, head, (1.0,), vertices, paths=paths)
         else:
@@ -202,13 +212,26 @@ class Table:
         value = plain_text(value)
         width = CHARACTER_WIDTH * height * width_factor * len(value)
         self.row(
-            C.TEXT, head, (height, rotation % 360.0, width, halign, valign), (anchor[0], anchor[1], 0.0), text=value, normal=normal
+            C.TEXT,
+            head,
+            (height, rotation % 360.0, width, halign, valign),
+            (anchor[0], anchor[1], 0.0),
+            text=value,
+            normal=normal,
         )
 
     def mtext(
-        self, head: Head, anchor: Point, char_height: float, rotation: float, column_width: float, attachment: int, value: str
+        self,
+        head: Head,
+        anchor: Point,
+        char_height: float,
+        rotation: float,
+        column_width: float,
+        attachment: int,
+        value: str,
+        normal: Point | None = None,
     ) -> None:
-        """MTEXT; ``attachment`` 1 … 9 from top left to bottom right."""
+        """MTEXT; ``attachment`` 1 … 9 from top left to bottom right, ``rotation`` in the plane of ``normal``."""
         value = plain_mtext(value)
         lines = value.split("\n")
         width = CHARACTER_WIDTH * char_height * max(map(len, lines))
@@ -219,7 +242,7 @@ class Table:
         height = char_height * (1.0 + LINE_PITCH * (count - 1))
         row, column = divmod(min(max(attachment, 1), 9) - 1, 3)
         scalars = (height, rotation % 360.0, width, column / 2.0, 1.0 - row / 2.0, char_height, column_width)
-        self.row(C.MTEXT, head, scalars, (anchor[0], anchor[1], 0.0), text=value)
+        self.row(C.MTEXT, head, scalars, (anchor[0], anchor[1], 0.0), text=value, normal=normal)
 
     def insert(
         self,
@@ -262,7 +285,7 @@ class Table:
             self.problem("empty-entity", f"{head[3]} without control points left out")
             return
         degree = min(max(degree, 1), len(control) - 1)
-        if len(knots) != len(control) + degree + 1 or any(b < a for a, b in zip(knots, knots[1:], strict=False)):
+        if not knots_fit(knots, len(control), degree):
             self.problem("knots-replaced", f"{head[3]} whose knots do not fit its control points: uniform knots used")
             knots = uniform_knots(len(control), degree)
         if len(weights) != len(control):
@@ -307,7 +330,8 @@ class Table:
         """DIMENSION, ARC_DIMENSION and LARGE_RADIAL_DIMENSION: one row, never its picture block.
 
         Args:
-            kind: DXF group 70, low bits (0 linear, 1 aligned, 2 angular, 3 diameter, 4 radius, 5 angular 3-point, 6 ordinate).
+            kind: DXF group 70, low bits: 0 linear, 1 aligned, 2 angular, 3 diameter, 4 radius, 5 angular by three
+                points, 6 ordinate.
             points: world points by DXF group (10, 11, 13 … 16).
             rotation: direction of a linear dimension, degrees.
             measurement: what the file says was measured (degrees for angles); None = measure the points.
@@ -315,17 +339,19 @@ class Table:
         """
         base = points.get(10, (0.0, 0.0))
         ordered = [points.get(role, base) for role in (10, 11, 13, 14, 15, 16)]
-        if measurement is None or measurement < 0 or not math.isfinite(measurement):
+        if measurement is None or not 0 <= measurement < HUGE:
             measurement = measure(kind, ordered, rotation)
         text = plain_mtext(value)
-        shown, upper, lower = dimension_value(text, measurement)
+        shown, upper, lower = (value if abs(value) < HUGE else NAN for value in dimension_value(text, measurement))
         flat = [coordinate for point in ordered for coordinate in (point[0], point[1], 0.0)]
         self.row(C.DIMENSION, head, (float(kind), rotation % 360.0, measurement, shown, upper, lower), flat, text=text)
 
     # --- finishing ---
 
-    def drawing(self, limits: Limits, unit_mm: float | None, space: str, source: Mapping[str, str], content_size: int) -> Drawing:
-        """The drawing of the space, blocks expanded, rows in handle order, rows with numbers that are not finite left out."""
+    def drawing(
+        self, limits: Limits, unit_mm: float | None, space: str, source: Mapping[str, str], content_size: int
+    ) -> Drawing:
+        """The drawing of the space: blocks expanded, rows in handle order, rows that are not finite left out."""
         table = Columns.of(self)
         self.drop_not_finite(table)
         self.apply_normals(table)
@@ -336,7 +362,10 @@ class Table:
         if depth.any():
             shapes = transform_shapes(shapes, matrix)
         box = boxes(shapes)
-        return Drawing(
+        sound = (np.abs(box) < HUGE).all(axis=1)  # nested scales may blow up what was sound in its block
+        if not sound.all():
+            self.not_finite(int((~sound).sum()))
+        drawing = Drawing(
             handle=table.handle[rows],
             depth=depth.astype(np.uint8),
             parent=parent,
@@ -361,22 +390,27 @@ class Table:
             content_size=content_size,
             **vars(shapes),
         )
+        return drawing if sound.all() else drawing.select(np.flatnonzero(sound))
 
     def drop_not_finite(self, table: Columns) -> None:
-        """Rows with NaN or infinite numbers leave their owner, and are counted."""
+        """Rows with NaN, infinite or absurd numbers leave their owner, and are counted."""
         shapes = table.shapes
-        bad_vertex = ~np.isfinite(shapes.vertices).all(axis=1)
+        bad_vertex = ~(np.abs(shapes.vertices) < HUGE).all(axis=1)
         bad = np.bincount(shapes.owner, weights=bad_vertex, minlength=len(shapes.cls)) > 0
         used = np.isfinite(shapes.scalars).sum(axis=1)
         expected = REQUIRED[shapes.cls]
-        bad |= (used < expected) | np.isinf(shapes.scalars).any(axis=1)
+        bad |= (used < expected) | (np.abs(shapes.scalars) >= HUGE).any(axis=1)
         if shapes.knots.size and not np.isfinite(shapes.knots).all():
             knot_owner = np.repeat(np.arange(len(shapes.cls)), np.diff(shapes.knot_start))
             bad |= np.bincount(knot_owner, weights=~np.isfinite(shapes.knots), minlength=len(shapes.cls)) > 0
         if bad.any():
             table.alive &= ~bad
-            self.problem("not-finite", "entity with a coordinate that is not a finite number left out", int(bad.sum()))
+            self.not_finite(int(bad.sum()))
             shapes.vertices[bad[shapes.owner]] = 0.0
+            shapes.scalars[bad] = 0.0
+
+    def not_finite(self, count: int) -> None:
+        self.problem("not-finite", "entity with a coordinate that is not a finite number left out", count)
 
     def apply_normals(self, table: Columns) -> None:
         """Planes other than the world's: rows seen from below are mirrored, tilted ones are projected and counted."""
@@ -385,24 +419,28 @@ class Table:
         rows = np.fromiter(self.normals, np.int64)
         normal = np.array([(x, y, z) for x, y, z in self.normals.values()], float)
         normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-300)[:, None]
-        plane = plane_axes(normal)
-        shapes = table.shapes
         tilted = np.abs(normal[:, 2]) < 1.0 - FLAT
         if tilted.any():
             self.problem("projected", "entity in a tilted plane projected to XY", int(tilted.sum()))
+        shapes = table.shapes
+        plane = plane_axes(normal)
         bulged = np.isin(shapes.cls[rows], BULGED)
-        sign = np.ones(len(shapes.cls))
-        sign[rows[bulged]] = np.where(tilted[bulged], 0.0, -1.0)  # a bulge in a tilted plane becomes its chord
-        shapes.vertices[:, 2] *= np.where(np.isin(shapes.cls, BULGED), sign, 1.0)[shapes.owner]
-        anchored = np.isin(shapes.cls[rows], [int(c) for c in ANCHORED])
-        if anchored.any():
-            matrix = np.zeros((len(shapes.cls), 2, 3))
-            matrix[:, 0, 0] = matrix[:, 1, 1] = 1.0
-            rows, plane = rows[anchored], plane[anchored]
-            centre = shapes.vertices[shapes.vertex_start[rows], :2]
-            matrix[rows, :, :2] = plane
-            matrix[rows, :, 2] = centre - np.einsum("nij,nj->ni", plane, centre)
-            table.shapes = transform_shapes(shapes, matrix)
+        edge_on = bulged & (np.abs(np.linalg.det(plane)) < EDGE_ON)
+        plane[edge_on] = np.eye(2)
+        matrix = np.zeros((len(shapes.cls), 2, 3))
+        matrix[:, 0, 0] = matrix[:, 1, 1] = 1.0
+        matrix[rows, :, :2] = plane
+        # Points are world points already. Circles, texts and inserts turn about theirs; bulged edges return to their
+        # plane first, so that the map back bends them as it must. Seen edge on, only their chords are left.
+        anchored = rows[~bulged]
+        anchor = shapes.vertices[shapes.vertex_start[anchored], :2]
+        matrix[anchored, :, 2] = anchor - np.einsum("nij,nj->ni", plane[~bulged], anchor)
+        back = np.broadcast_to(np.eye(2), (len(shapes.cls), 2, 2)).copy()
+        back[rows[bulged]] = np.linalg.inv(plane[bulged])
+        owner = shapes.owner
+        shapes.vertices[:, :2] = np.einsum("vij,vj->vi", back[owner], shapes.vertices[:, :2])
+        shapes.vertices[np.isin(owner, rows[edge_on]), 2] = 0.0
+        table.shapes = transform_shapes(shapes, matrix)
 
     def expand(self, table: Columns, limits: Limits) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
         """Rows of the drawing in order: table row (n,), parent (n,), depth (n,), matrix (n, 2, 3).
@@ -447,29 +485,36 @@ class Table:
             for number in block[~known[block]]:
                 missing[names[number]] += 1
             at, block = at[known[block] & (block_length[block] > 0)], block[known[block] & (block_length[block] > 0)]
+            if depth and len(at):
+                inside = inside_itself(
+                    np.concatenate(all_rows), np.concatenate(all_parent), offset + at, table.block_index
+                )
+                if inside.any():
+                    self.problem("insert-cycle", "block inside itself not expanded again", int(inside.sum()))
+                    at, block = at[~inside], block[~inside]
             if len(at) == 0:
                 break
             if depth + 1 > limits.depth:
-                self.problem("too-deep", f"block nested deeper than {limits.depth} levels, or inside itself, not expanded", len(at))
+                self.problem("too-deep", f"block nested deeper than {limits.depth} levels not expanded", len(at))
                 break
             scalars = table.shapes.scalars[level_rows[at]]
-            columns, rows_ = scalars[:, 3].astype(np.int64), scalars[:, 4].astype(np.int64)
-            room = limits.entities - total
-            cost = np.cumsum(np.minimum(columns * rows_ * block_length[block], room + 1))
-            fits = cost <= room
+            copies = scalars[:, 3] * scalars[:, 4]  # as floats, which a damaged array cannot overflow
             vertex_sums = np.concatenate([[0], np.cumsum(counts[order])])
             vertex_cost = vertex_sums[start[block, 1]] - vertex_sums[start[block, 0]]
-            fits &= vertices + np.cumsum(columns * rows_ * vertex_cost) <= limits.vertices
+            fits = total + np.cumsum(copies * block_length[block]) <= limits.entities
+            fits &= vertices + np.cumsum(copies * vertex_cost) <= limits.vertices
             if not fits.all():
                 self.too_large(int((~fits).sum()), limits, "block reference")
-                at, block, scalars, columns, rows_ = at[fits], block[fits], scalars[fits], columns[fits], rows_[fits]
+                at, block, scalars, copies = at[fits], block[fits], scalars[fits], copies[fits]
                 if len(at) == 0:
                     break
-            copies = columns * rows_
+            copies, columns = copies.astype(np.int64), scalars[:, 3].astype(np.int64)
             copy = np.repeat(np.arange(len(at)), copies)
             number = np.arange(len(copy)) - np.repeat(np.cumsum(copies) - copies, copies)
             local = insert_matrix(scalars[copy], table.insertion_point(level_rows[at])[copy], base[block[copy]])
-            step = np.column_stack([(number % columns[copy]) * scalars[copy, 5], (number // columns[copy]) * scalars[copy, 6]])
+            step = np.column_stack(
+                [(number % columns[copy]) * scalars[copy, 5], (number // columns[copy]) * scalars[copy, 6]]
+            )
             local[:, :, 2] += turn(step, scalars[copy, 2])
             composed = compose(level_matrix[at[copy]], local)
             index, child_start = gather_ranges_of(start[block[copy]])
@@ -487,7 +532,11 @@ class Table:
         return depth_first(all_rows, all_parent, all_matrix)
 
     def too_large(self, count: int, limits: Limits, what: str = "entity") -> None:
-        self.problem("too-large", f"{what} beyond the limit of {limits.entities} entities or {limits.vertices} vertices left out", count)
+        self.problem(
+            "too-large",
+            f"{what} beyond the limit of {limits.entities} entities or {limits.vertices} vertices left out",
+            count,
+        )
 
 
 # Number of scalars that must be finite in a row of each class (dimension measurement and tolerances may be unknown).
@@ -509,29 +558,34 @@ class Columns:
 
     @classmethod
     def of(cls, table: Table) -> Columns:
-        n = len(table.cls)
-        vertex_start = np.concatenate([[0], np.cumsum(np.array(table.vertex_count, np.int64))])
-        path = np.array(table.vertex_path, np.int32) if table.vertex_path is not None else np.zeros(vertex_start[-1], np.int32)
+        column = dict(
+            zip(ROW_FIELDS, np.array(table.rows, np.int64).reshape(-1, len(ROW_FIELDS)).T.copy(), strict=True)
+        )
+        vertex_start = np.concatenate([[0], np.cumsum(column.pop("vertex_count"))])
+        path = (
+            np.zeros(vertex_start[-1], np.int32) if table.vertex_path is None else np.array(table.vertex_path, np.int32)
+        )
         shapes = Shapes(
-            np.array(table.cls, np.uint8),
-            np.array(table.scalars, float).reshape(n, N_SCALARS),
+            column.pop("cls").astype(np.uint8),
+            np.array(table.scalars, float).reshape(-1, N_SCALARS),
             np.array(table.vertices, float).reshape(-1, 3),
             vertex_start,
             path,
             np.array(table.knots, float),
-            np.concatenate([[0], np.cumsum(np.array(table.knot_count, np.int64))]),
+            np.concatenate([[0], np.cumsum(column.pop("knot_count"))]),
         )
-        names = ("layer", "color", "dxftype", "text_index", "block_index")
-        return cls(
-            shapes,
-            np.array(table.handle, np.int64),
-            *(np.array(getattr(table, name), np.int32) for name in names),
-            np.ones(n, bool),
-        )
+        handle = column.pop("handle")
+        names = {name: values.astype(np.int32) for name, values in column.items()}
+        return cls(shapes, handle, **names, alive=np.ones(len(handle), bool))
 
     def insertion_point(self, rows: IntArray) -> FloatArray:
         """(m, 2) insertion points of INSERT rows."""
         return self.shapes.vertices[self.shapes.vertex_start[rows], :2]
+
+
+def valid_color(number: int) -> int:
+    """A colour number; one that is none counts as by layer."""
+    return number if 0 <= number <= 256 else 256
 
 
 def xy(point: Point) -> tuple[float, float]:
@@ -555,9 +609,20 @@ def insert_matrix(scalars: FloatArray, position: FloatArray, base: FloatArray) -
 
 def compose(outer: FloatArray, inner: FloatArray) -> FloatArray:
     """(m, 2, 3) maps: first inner, then outer."""
-    result = np.einsum("nij,njk->nik", outer[:, :, :2], inner)
+    result: FloatArray = np.einsum("nij,njk->nik", outer[:, :, :2], inner)
     result[:, :, 2] += outer[:, :, 2]
     return result
+
+
+def inside_itself(row: IntArray, parent: IntArray, at: IntArray, block_index: np.ndarray) -> BoolArray:
+    """(m,) whether the block of each INSERT ``at`` (numbers across all levels) is one of those that it stands in."""
+    block = block_index[row[at]]
+    inside = np.zeros(len(at), bool)
+    above = parent[at]
+    while (above >= 0).any():
+        inside |= (above >= 0) & (block_index[row[above]] == block)
+        above = np.where(above >= 0, parent[above], -1)
+    return inside
 
 
 def gather_ranges_of(bounds: IntArray) -> tuple[IntArray, IntArray]:
@@ -577,10 +642,10 @@ def depth_first(
         return row, parent, depth, matrix
     bounds = np.concatenate([[0], np.cumsum([len(level) for level in rows])])
     size = np.ones(n, np.int64)  # rows of the subtree
-    for first, last in reversed(list(zip(bounds[1:-1], bounds[2:], strict=True))):
+    for first, last in reversed(list(pairwise(bounds[1:]))):
         size += np.bincount(parent[first:last], weights=size[first:last], minlength=n).astype(np.int64)
     place = np.zeros(n, np.int64)
-    for level, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for level, (first, last) in enumerate(pairwise(bounds)):
         before = np.cumsum(size[first:last]) - size[first:last]  # rows of earlier siblings, over all parents
         if level == 0:
             place[first:last] = before
@@ -606,13 +671,20 @@ def inherit(layer: np.ndarray, color: np.ndarray, parent: IntArray, depth: IntAr
 
 
 def plane_axes(normal: FloatArray) -> FloatArray:
-    """(m, 2, 2) columns = x and y axis of the planes with these normals, projected to XY (DXF arbitrary axis algorithm)."""
+    """(m, 2, 2) columns = x and y axis of the planes with these normals, seen from above (DXF arbitrary axis)."""
     near_z = (np.abs(normal[:, 0]) < 1 / 64) & (np.abs(normal[:, 1]) < 1 / 64)
     helper = np.where(near_z[:, None], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
     x_axis = np.cross(helper, normal)
     x_axis /= np.linalg.norm(x_axis, axis=1)[:, None]
     y_axis = np.cross(normal, x_axis)
     return np.stack([x_axis[:, :2], y_axis[:, :2]], axis=2)
+
+
+def knots_fit(knots: Sequence[float], count: int, degree: int) -> bool:
+    """Whether knots are as many as a spline needs, ascend, and leave it a range."""
+    if len(knots) != count + degree + 1 or not knots[degree] < knots[count]:
+        return False
+    return all(a <= b for a, b in pairwise(knots))
 
 
 def uniform_knots(count: int, degree: int) -> list[float]:
@@ -622,7 +694,7 @@ def uniform_knots(count: int, degree: int) -> list[float]:
 
 
 def fit_spline(points: Sequence[Point]) -> tuple[int, Sequence[Point], Sequence[float], Sequence[float]]:
-    """The spline that CAD draws through fit points: degree, control points, knots, weights; empty for fewer than two."""
+    """The spline that CAD draws through fit points: degree, control points, knots, weights; empty below two."""
     distinct = [p for i, p in enumerate(points) if i == 0 or tuple(p) != tuple(points[i - 1])]
     if len(distinct) < 2 or not np.isfinite(np.array(distinct, float)).all():
         return 3, (), (), ()

@@ -34,8 +34,10 @@ def decode_characters(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """A TEXT or attribute value with its %% codes and character codes decoded."""
+    """A TEXT or attribute value with its %% codes, character codes and caret codes (``^J`` = new line) decoded."""
     text = decode_characters(text)
+    if "^" in text:
+        text = text.replace("^J", "\n").replace("^I", "\t").replace("^M", "")
     if "%%" not in text:
         return text
 
@@ -60,11 +62,11 @@ def plain_mtext(text: str) -> str:
     text = text.replace("\\P", "\n").replace("\\X", "\n").replace("\\~", "\u00a0")
     text = text.replace("{", "").replace("}", "")
     text = text.replace("\ue000", "\\").replace("\ue001", "{").replace("\ue002", "}")
-    return plain_text(text).replace("^J", "\n").replace("^I", "\t")
+    return plain_text(text)
 
 
 NUMBER = r"(?:\d+(?:[.,]\d+)?|[.,]\d+)"
-MIXED = re.compile(rf"(?<![\w.,])(?:(\d+)[\s-]+)?(\d+)/(\d+)(?![\d.,/])")
+MIXED = re.compile(r"(?<![\w.,])(?:(\d{1,9})[\s-]+)?(\d{1,9})/(\d{1,9})(?![\d.,/])")
 FIRST_NUMBER = re.compile(rf"[-+]?{NUMBER}")
 PLUS_MINUS = re.compile(rf"±\s*({NUMBER})")
 LIMITS = re.compile(rf"\+\s*({NUMBER})\s*[/ \n^;]*\s*[-−]\s*({NUMBER})")
@@ -83,7 +85,7 @@ def dimension_value(text: str, measurement: float) -> tuple[float, float, float]
         measurement: the measured value, drawing units or degrees; NaN = unknown.
 
     Returns:
-        The number that the text shows, else the measurement; tolerances as positive numbers, NaN where the text has none.
+        The number that the text shows, else the measurement; tolerances as positive numbers, NaN where it has none.
     """
     upper = lower = float("nan")
     rest = text

@@ -86,8 +86,9 @@ COLUMNS: dict[str, tuple[Kind, str]] = {
     "dimension": (Kind.NUMBERS, "dimension values, drawing units or degrees"),
 }
 
-# The database's planner recurses; these bounds keep any expression far from the end of its stack.
-MAX_LENGTH, MAX_PREDICATES, MAX_DEPTH = 10_000, 100, 40
+# The database's parser takes time exponential in the depth of brackets (40 levels: minutes) and recurses over long
+# chains; within these bounds any expression is parsed in milliseconds.
+MAX_LENGTH, MAX_PREDICATES, MAX_DEPTH = 10_000, 100, 8
 
 KEYWORDS = {"and", "or", "not", "has", "between", "in", "like", "is", "null"}
 OPERATORS = {"=", "!=", "<", "<=", ">", ">="}

@@ -1,9 +1,9 @@
 """Retrieval figures of several encoders on a corpus with groups, side by side.
 
-    python experiments/peers.py CORPUS --encoders histogram raster phash sscd descriptor --out experiments/results/peers.json
+    python experiments/peers.py CORPUS --encoders histogram raster phash sscd --out experiments/results/peers.json
 
 CORPUS holds drawings/ and groups.csv, and judgements.csv and manifest.csv where there are any. Prints a table with 95 %
-bootstrap intervals (over queries, and over groups) and writes all figures, with the full report of each encoder, as JSON.
+bootstrap intervals (over queries, over groups) and writes all figures, with the full report of each encoder, as JSON.
 """
 
 from __future__ import annotations

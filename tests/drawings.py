@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,3 +67,12 @@ def drawing(*rows: Row) -> Drawing:
         version="AC1032",
         reader="cadkit",
     )
+
+
+def drawing_of(document: object) -> Drawing:
+    """What the reader makes of an ezdxf document."""
+    from deepdxf.reader import parse
+
+    stream = io.StringIO()
+    document.write(stream)  # type: ignore[attr-defined]
+    return parse(stream.getvalue().encode("utf-8"))

@@ -102,7 +102,9 @@ def test_groups_alone(tmp_path):
 
 
 def test_copies_of_a_right_answer_are_not_wrong(tmp_path):
-    path = write(tmp_path / "groups.csv", "file,group_id,kind\nbase,r,revision\nrev,r,revision\nbase,c,copy\ncop,c,copy\n")
+    path = write(
+        tmp_path / "groups.csv", "file,group_id,kind\nbase,r,revision\nrev,r,revision\nbase,c,copy\ncop,c,copy\n"
+    )
     assert query(load_groups(path), "rev", "r").neutral == {"cop"}
 
 
@@ -125,7 +127,9 @@ def test_grades_and_edits(tmp_path):
 def test_own_files(tmp_path):
     """Two columns, semicolons, a byte order mark and backslashes, as a spreadsheet on Windows saves them."""
     path = tmp_path / "groups.csv"
-    path.write_bytes("\ufefffile;group_id\r\nTeile\\Flansch 1,5.dxf;1\r\n.\\Teile\\Fläche.dxf;1\r\nallein.dxf;2\r\n".encode())
+    path.write_bytes(
+        "\ufefffile;group_id\r\nTeile\\Flansch 1,5.dxf;1\r\n.\\Teile\\Fläche.dxf;1\r\nallein.dxf;2\r\n".encode()
+    )
     protocol = load_groups(path)
     assert [q.file for q in protocol.queries] == ["Teile/Flansch 1,5.dxf", "Teile/Fläche.dxf"]
     assert protocol.queries[0].kind == "group" and protocol.without_relevant == 1
@@ -147,8 +151,11 @@ def test_kinds_by_name(folder):
         ("file,group_id\na,1,x\n", "line 2: not as many values"),
         ("file,group_id,kind\na,1\n", "line 2: not as many values"),
         ("file,group_id\na,\n", "line 2: file and group_id must not be empty"),
-        ("file,group_id\na,1\nb,1\na,1\n", "line 4: a is in group 1 already"),
-        ("file,group_id,kind\na,1,copy\nb,1,variant\n", "line 3: group 1 is of kind copy above, of kind variant here"),
+        ("file,group_id\na,1\nb,1\na,1\n", "line 4: 'a' is in group '1' already"),
+        (
+            "file,group_id,kind\na,1,copy\nb,1,variant\n",
+            "line 3: group '1' is of kind 'copy' above, of kind 'variant' here",
+        ),
         ("file,group_id,relevance\na,1,high\n", "line 2: relevance 'high' is not a number"),
         ("file,group_id,relevance\na,1,nan\n", "line 2: relevance 'nan' is not a number"),
         ("file,group_id,relevance\na,1,-1\n", "line 2: relevance '-1' is not a number"),
@@ -207,7 +214,9 @@ def test_protocol_equals_its_definition_pair_by_pair(tmp_path_factory, rows, jud
         "file,group_id,kind,evidence\n" + "".join(f"{f},{g},{g.split(':')[0]},e\n" for f, g in rows),
     )
     write(folder / "manifest.csv", "file,geom\n" + "".join(f"{f},{g}\n" for f, g in geometry.items()))
-    write(folder / "judgements.csv", "a,b,label\ns0/0,s1/1,N\n" + "".join(f"{a},{b},{label}\n" for a, b, label in judged))
+    write(
+        folder / "judgements.csv", "a,b,label\ns0/0,s1/1,N\n" + "".join(f"{a},{b},{label}\n" for a, b, label in judged)
+    )
 
     def is_relevant(q: str, group: str, x: str) -> bool:
         return x != q and (x, group) in rows and geometry[x] != geometry[q]
@@ -224,7 +233,10 @@ def test_protocol_equals_its_definition_pair_by_pair(tmp_path_factory, rows, jud
         return geometry[x] == geometry[q] or sibling or related
 
     expected = {
-        (q, group): ({x for x in geometry if is_relevant(q, group, x)}, {x for x in geometry if is_neutral(q, group, x)})
+        (q, group): (
+            {x for x in geometry if is_relevant(q, group, x)},
+            {x for x in geometry if is_neutral(q, group, x)},
+        )
         for q, group in rows
         if group.startswith(("revision", "variant"))
     }

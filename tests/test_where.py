@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deepdxf.archive import SCALAR_TYPES
 from deepdxf.errors import FilterError
-from deepdxf.where import COLUMNS, LISTS, Kind, compile_where
+from deepdxf.where import COLUMNS, LISTS, MAX_DEPTH, Kind, compile_where
 
 ROWS: list[dict[str, Any]] = [
     {"width_mm": 10.0, "circles": 4, "path": "a/cut.dxf", "layer": ["0", "CUT"], "dimension": [12.6, 12.75, 40.0]},
@@ -206,14 +206,14 @@ def test_any_number_survives(table: Any, value: float, low: float, high: float) 
         ("width_mm <", 11, "the end"),
         ("1 = 1", 1, "is no column"),
         ("width_mm = 1; drop table drawings", 13, "cannot read"),
-        ("id = '' or 1=1 --", 12, "is no column"),
+        ("id = '' or 1=1 --", 16, "cannot read"),
         ("vector = 'x'", 1, "is no column"),
         ("_rowid > 3", 1, "is no column"),
         ("lower(path) = 'x'", 1, "is no column"),
         ('path = "x"', 8, "single quotes"),
         ("width_mm < 12abc", 12, "cannot read"),
-        ("not " * 60 + "width_mm < 1", 165, "levels"),
-        ("(" * 5000 + "width_mm < 1" + ")" * 4000, 42, "levels"),
+        ("not " * 60 + "width_mm < 1", 37, "levels"),
+        ("(" * 5000 + "width_mm < 1" + ")" * 4000, 10, "levels"),
         (" or ".join(["circles > 1"] * 101), 1501, "comparisons"),
     ],
 )
@@ -232,7 +232,10 @@ def test_too_long() -> None:
 def test_the_longest_expressions_run(table: Any) -> None:
     wide = " or ".join(["dimension between 1 and 2 and layer like '%x%'"] * 50)
     assert passing(table, wide) == []
-    assert passing(table, "not " * 40 + "circles > 4") == [1, 4]
+    deep = "not (not circles > 4 or " * 2 + "circles > 4" + ")" * 2
+    assert passing(table, deep) == [1, 4]
+    assert passing(table, "not (layer like '%x%' and " * 4 + "circles > 4" + ")" * 4) == [0, 1, 2, 3, 4]
+    assert passing(table, "not " * MAX_DEPTH + "circles > 4") == [1, 4]
 
 
 @settings(max_examples=300, deadline=None)

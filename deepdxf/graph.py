@@ -1,0 +1,511 @@
+"""Drawing -> geometry codes: how the drawn things lie over each other.
+
+Glossary
+--------
+class graph     ten nodes, one a class: how many of its entities overlap which other classes (`class_graph`).
+entity graph    a node an entity, typed sparse edges between neighbours (`entity_graph`).
+block           here: a part of the sheet that is encoded on its own (`blocks`); not the DXF block that INSERT places.
+node, edge      as in graph theory; edges are a pair of row arrays, never a dense matrix.
+degree cap      bound on the partners that one entity lists, so that heaps of entities over each other stay affordable.
+core            what remains crowded when all entities that can list their partners within the cap have done so.
+
+Boxes are compared on a grid of whole numbers (`STEPS` cells along the frame's longer side), relative to the frame: the last
+bits of coordinates, which differ after a drawing was moved or saved again, then cannot add or remove an edge.
+Cost: n log n and the output, memory n and the output, for any input. Letters in shapes: n nodes, e edges, b blocks, p pairs.
+"""
+
+from __future__ import annotations
+
+import os
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray
+from deepdxf.errors import DeepDXFError
+from deepdxf.sequence import ClassicCode, RichCode, classic, finite_boxes, rich
+from deepdxf.vocabulary import LIMIT, Scale, column
+
+C = EntityClass
+
+STEPS = 100_000  # grid cells along the frame's longer side; boxes at most one cell apart touch: 0.01 mm on a sheet of 1 m
+REACH = 1 << 23  # what lies further out, in cells, is taken to lie there; keeps squared distances exact in float64
+
+# --- class graph -----------------------------------------------------------------------------------------------------
+
+# The ten nodes are the first ten classes. SPLINE and SOLID are merged out: a spline counts as the polyline that it could
+# be drawn as, a solid as the hatch that fills the same area.
+N_NODES = 10
+NODE_OF_CLASS = np.array([*range(N_NODES), C.LWPOLYLINE, C.HATCH])
+MISSING = -1.0
+
+
+@dataclass(frozen=True, eq=False)
+class ClassGraph:
+    """Ten classes and how their entities overlap."""
+
+    matrix: NDArray[np.float32]  # (10, 11) see `class_matrix`
+    successor: NDArray[np.uint8]  # (10, 10) 1 where an entity of one class directly follows one of the other, by handle
+    overlap: NDArray[np.uint8]  # (10, 10) 1 where entities of the two classes overlap; both symmetric, diagonal 0
+
+
+def class_graph(drawing: Drawing) -> ClassGraph:
+    """The class graph of the rows of depth 0: an INSERT is one entity, whose box is that of its content."""
+    rows = np.flatnonzero(drawing.depth == 0)
+    node = NODE_OF_CLASS[drawing.cls[rows]]
+    box = Scale.of(drawing).snap(content_boxes(drawing)[rows], STEPS, REACH)
+    counts = overlap_counts(box, node)
+    successor = np.zeros((N_NODES, N_NODES), np.uint8)
+    successor[node[:-1], node[1:]] = successor[node[1:], node[:-1]] = 1
+    np.fill_diagonal(successor, 0)
+    overlap = counts[:, 1:] > 0
+    return ClassGraph(class_matrix(counts, np.bincount(node, minlength=N_NODES)), successor, (overlap | overlap.T).astype(np.uint8))
+
+
+def content_boxes(drawing: Drawing) -> FloatArray:
+    """(n, 4) boxes in which an INSERT has the box of its content; one without content keeps its insertion point."""
+    own = finite_boxes(drawing)
+    box = own.copy()
+    insert = drawing.cls == C.INSERT
+    box[insert] = [np.inf, np.inf, -np.inf, -np.inf]
+    for level in range(int(drawing.depth.max(initial=0)), -1, -1):
+        rows = np.flatnonzero(drawing.depth == level)
+        empty = rows[box[rows, 0] > box[rows, 2]]
+        box[empty] = own[empty]
+        if level:
+            np.minimum.at(box[:, :2], drawing.parent[rows], box[rows, :2])
+            np.maximum.at(box[:, 2:], drawing.parent[rows], box[rows, 2:])
+    return box
+
+
+def overlap_counts(box: IntArray, node: IntArray) -> IntArray:
+    """(10, 11) counts: entities of a class that overlap no other class, then entities that overlap class 0, 1, …, 9.
+
+    Overlap: boxes at most one grid cell apart, one inside the other included. Exact, whatever the crowd. Own class 0.
+    """
+    pairs, core, _ = box_pairs(box)
+    touched = np.zeros((len(box), N_NODES), bool)
+    touched[pairs[0], node[pairs[1]]] = True
+    touched[pairs[1], node[pairs[0]]] = True
+    wide = box[core] + np.array([-1, -1, 1, 1])
+    for c in np.unique(node[core]):  # pairs inside the core were not all listed, but they can be counted
+        touched[core, c] |= count_meeting(wide, box[core[node[core] == c]]) > 0
+    touched[np.arange(len(box)), node] = False
+    counts = np.zeros((N_NODES, N_NODES + 1), np.int64)
+    counts[:, 0] = np.bincount(node[~touched.any(axis=1)], minlength=N_NODES)
+    for c in range(N_NODES):
+        counts[:, 1 + c] = np.bincount(node[touched[:, c]], minlength=N_NODES)
+    return counts
+
+
+def class_matrix(counts: IntArray, entities: IntArray) -> NDArray[np.float32]:
+    """(10, 11) matrix of the class graph from `overlap_counts` and the entities of each class (10,).
+
+    First column: entities on their own, as shares of the column's sum. The other columns, one a class: shares of the row's
+    sum; the own class is 0. A class that the drawing has not is missing: its row and its column are −1. Zero
+    always means that both classes are there and do not overlap.
+    """
+    matrix = counts.astype(float)
+    matrix[:, 0] /= max(matrix[:, 0].sum(), 1.0)
+    matrix[:, 1:] /= np.maximum(matrix[:, 1:].sum(axis=1, keepdims=True), 1.0)
+    absent = entities == 0
+    matrix[absent] = MISSING
+    matrix[:, 1:][:, absent] = MISSING
+    return matrix.astype(np.float32)
+
+
+# --- entity graph ----------------------------------------------------------------------------------------------------
+
+
+class Relation(IntEnum):
+    """Kinds of edges. Boxes more than one grid cell apart have no relation but NEAR and SUCCESSOR."""
+
+    TOUCH = 0  # boxes meet at their borders
+    OVERLAP = 1  # boxes share more than that, and neither strictly contains the other
+    CONTAIN = 2  # the first strictly contains the second
+    NEAR = 3  # box centres among each other's nearest, boxes apart
+    SUCCESSOR = 4  # the second follows the first in the sequence code
+
+
+MAX_DEGREE = 16  # partners that an entity lists for TOUCH, OVERLAP and CONTAIN; it may be listed by any number of others
+NEAREST = 8  # sites of box centres among which NEAR looks
+EDGE_FEATURES = ("delta_x", "delta_y", "log_size_ratio", "cos2_angle", "sin2_angle")
+
+
+@dataclass(frozen=True, eq=False)
+class EntityGraph:
+    """Sparse graph; its nodes are the rows of the `RichCode` that it was made with."""
+
+    place: NDArray[np.float32]  # (n, 2) box centres, the frame is [0, 1]², strays lie outside of it
+    edges: NDArray[np.int32]  # (2, e) first and second node; TOUCH, OVERLAP and NEAR once a pair, lower node first
+    relation: NDArray[np.uint8]  # (e,) Relation; a pair may have SUCCESSOR beside another one
+    features: NDArray[np.float32]  # (e, 5) EDGE_FEATURES, from the first node to the second
+    left_out: int  # pairs of boxes that meet but got no edge, because both ends are crowded
+
+
+def entity_graph(drawing: Drawing, nodes: RichCode) -> EntityGraph:
+    """The entity graph over the rows of a rich code of the same drawing.
+
+    TOUCH, OVERLAP and CONTAIN join the boxes that meet: all of them, except inside a core of entities that each meet more
+    than `MAX_DEGREE` others of the core; there only pairs at most ``MAX_DEGREE // 2`` apart in drawing order (see
+    `box_pairs`). NEAR joins an entity to the nearest box centres. Features: difference of the box centres in shares of the
+    frame's longer side; log2 of the ratio of the boxes' diagonals; cosine and sine of twice the angle between the main
+    axes, times how elongated the two are. Edges are sorted by relation, first and second node.
+    """
+    scale = Scale.of(drawing)
+    box = scale.snap(finite_boxes(drawing)[nodes.row], STEPS, REACH)
+    pairs, _, left_out = box_pairs(box)
+    relation, swap = relations(box, pairs)
+    pairs = np.where(swap, pairs[::-1], pairs)
+    near = near_pairs(box)
+    order = np.arange(len(box))
+    successor = np.stack([order[:-1], order[1:]])
+    edges = np.concatenate([pairs, near, successor], axis=1)
+    kind = np.concatenate([relation, np.full(near.shape[1], Relation.NEAR), np.full(successor.shape[1], Relation.SUCCESSOR)])
+    sort = np.lexsort((edges[1], edges[0], kind))
+    edges, kind = edges[:, sort].astype(np.int32), kind[sort].astype(np.uint8)
+    place = ((box[:, :2] + box[:, 2:]) / (2.0 * STEPS) + 0.5).astype(np.float32)
+    return EntityGraph(place, edges, kind, edge_features(box, nodes, edges), left_out)
+
+
+def edge_features(box: IntArray, nodes: RichCode, edges: NDArray[np.int32]) -> NDArray[np.float32]:
+    """(e, 5) `EDGE_FEATURES`; see `entity_graph`."""
+    first, second = edges
+    centre = ((box[:, :2] + box[:, 2:]) / (2.0 * STEPS)).astype(np.float32)
+    size = np.log2(np.hypot(*(box[:, 2:] - box[:, :2]).T) + 1.0).astype(np.float32)  # + 1: points have a size, of one cell
+    cos, sin = nodes.values[:, column("cos2_signed")], nodes.values[:, column("sin2_signed")]
+    delta = centre[second] - centre[first]
+    turn_cos = cos[first] * cos[second] + sin[first] * sin[second]
+    turn_sin = cos[first] * sin[second] - sin[first] * cos[second]
+    return np.column_stack([delta, size[second] - size[first], turn_cos, turn_sin])
+
+
+def relations(box: IntArray, pairs: IntArray) -> tuple[NDArray[np.uint8], BoolArray]:
+    """Relation of each pair of boxes that meet (p,), and whether the second one is the container."""
+    a, b = box[pairs[0]], box[pairs[1]]
+    a_in_b = ((a[:, :2] > b[:, :2] + 1) & (a[:, 2:] < b[:, 2:] - 1)).all(axis=1)
+    b_in_a = ((b[:, :2] > a[:, :2] + 1) & (b[:, 2:] < a[:, 2:] - 1)).all(axis=1)
+    # how far the boxes reach into each other, by axis; where both have no width in an axis, that axis says nothing
+    depth = np.minimum(a[:, 2:] - b[:, :2], b[:, 2:] - a[:, :2])
+    thin = (a[:, 2:] - a[:, :2] <= 1) & (b[:, 2:] - b[:, :2] <= 1)
+    touch = ((depth <= 1) & ~thin).any(axis=1)
+    kind = np.where(a_in_b | b_in_a, Relation.CONTAIN, np.where(touch, Relation.TOUCH, Relation.OVERLAP))
+    return kind.astype(np.uint8), a_in_b
+
+
+def near_pairs(box: IntArray) -> IntArray:
+    """(2, p) pairs, lower node first, of entities and the nearest centres around them whose boxes are apart.
+
+    Entities with one centre are one site, named by its first entity: every entity of a site is joined to the names of the
+    `NEAREST` next sites. Without that, a heap of concentric entities would be its own neighbourhood, at quadratic cost.
+    """
+    from scipy.spatial import KDTree
+
+    nothing = np.zeros((2, 0), np.int64)
+    centre = box[:, :2] + box[:, 2:]  # in half cells
+    _, name, site = np.unique(centre[:, 0] * (8 * REACH) + centre[:, 1], return_index=True, return_inverse=True)
+    sites = centre[name]
+    if len(sites) < 2:
+        return nothing
+    neighbours = min(NEAREST + 1, len(sites))
+    _, found = KDTree(sites).query(sites, k=neighbours)
+    first = np.repeat(np.arange(len(box)), neighbours)
+    second = name[found[site]].ravel()
+    gap = np.maximum(box[first, :2] - box[second, 2:], box[second, :2] - box[first, 2:]).max(axis=1)
+    apart = gap > 1  # a site is not apart from itself
+    return unique_pairs(first[apart], second[apart])
+
+
+def unique_pairs(first: IntArray, second: IntArray) -> IntArray:
+    """(2, p) distinct pairs, lower row first, sorted."""
+    low, high = np.minimum(first, second), np.maximum(first, second)
+    span = int(high.max(initial=0)) + 1
+    key = np.sort(low * span + high)  # np.unique hashes, which is slower for keys like these
+    key = key[np.append(True, key[1:] != key[:-1])[: len(key)]]
+    return np.stack([key // span, key % span])
+
+
+# --- boxes that meet -------------------------------------------------------------------------------------------------
+
+
+def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> tuple[IntArray, IntArray, int]:
+    """Pairs of boxes that meet (at most one cell apart), bounded for any input.
+
+    Round by round, every box that meets at most ``cap`` of those left lists them and leaves. So a sheet's border that
+    meets 50,000 entities is listed by them, and leaves when they are gone. When nearly all that are left are crowded, they
+    are the core: of their pairs only those within ``cap // 2`` rows of each other are listed.
+
+    Args:
+        box: (n, 4) whole numbers, see `Scale.snap`.
+        cap: most partners that one box lists.
+
+    Returns:
+        Pairs (2, p), each once, the lower row first; the rows of the core, ascending; the number of pairs that meet and are
+        not listed.
+    """
+    from shapely import STRtree
+    from shapely import box as rectangles
+
+    left = np.argsort(box[:, 0], kind="stable")  # from left to right: neighbours lie close in memory, at twice the speed
+    found = [np.zeros((2, 0), np.int64)]
+    left_out = 0
+    while len(left):
+        leaving = partners(box[left]) <= cap
+        # half a cell wider on all sides, boxes that are one cell apart meet
+        shapes = rectangles(*(box[left] + np.array([-0.5, -0.5, 0.5, 0.5])).T)
+        lists = np.flatnonzero(leaving)
+        first, second = STRtree(shapes).query(shapes[lists])
+        first = lists[first]
+        once = ~leaving[second] | (first < second)  # two that leave both list their pair
+        found.append(left[np.stack([first[once], second[once]])])
+        left = left[~leaving]
+        if len(lists) * SHRINK < len(leaving) and len(left) > cap:
+            left = np.sort(left)
+            left_out = int(partners(box[left]).sum()) // 2
+            for step in range(1, cap // 2 + 1):
+                near = np.stack([left[:-step], left[step:]])
+                a, b = box[near]
+                near = near[:, ((a[:, :2] <= b[:, 2:] + 1) & (a[:, 2:] >= b[:, :2] - 1)).all(axis=1)]
+                found.append(near)
+                left_out -= near.shape[1]
+            break
+    pairs = np.concatenate(found, axis=1)
+    return np.stack([pairs.min(axis=0), pairs.max(axis=0)]), left, left_out
+
+
+SHRINK = 8  # a round in which fewer than one in so many leave is the last: rounds then cost a multiple of the first only
+
+
+def partners(box: IntArray) -> IntArray:
+    """(n,) how many other boxes each box meets: lies at most one cell apart from."""
+    return count_meeting(box + np.array([-1, -1, 1, 1]), box) - 1
+
+
+def count_meeting(query: IntArray, box: IntArray) -> IntArray:
+    """(q,) exact number of boxes (n, 4) that share a point with each query box (q, 4), in (n + q) log n.
+
+    All boxes, less those wholly to the left, right, below or above; a box that lies diagonally was subtracted twice.
+    """
+    result = np.full(len(query), len(box))
+    sides = []  # left, right, below, above: order of the boxes, their ranks, and how many lie wholly on that side of a query
+    for edge, limit in ((box[:, 2], query[:, 0]), (-box[:, 0], -query[:, 2]), (box[:, 3], query[:, 1]), (-box[:, 1], -query[:, 3])):
+        order = np.argsort(edge, kind="stable")
+        ascending = edge[order]
+        rank = np.empty(len(box), np.int32)
+        rank[order] = np.arange(len(box))
+        beyond = np.searchsorted(ascending, limit, "left").astype(np.int32)
+        result -= beyond
+        sides.append((order, rank, beyond))
+    for order, _, end in sides[:2]:
+        for _, rank, bound in sides[2:]:
+            result += count_below(rank[order], end, bound)
+    return result
+
+
+def count_below(rank: NDArray[np.int32], end: NDArray[np.int32], bound: NDArray[np.int32]) -> IntArray:
+    """(q,) how many of the first ``end`` elements of ``rank``, a permutation of 0 … n − 1, are below ``bound``.
+
+    A wavelet matrix (Claude, Navarro, Ordóñez, The wavelet matrix, 2015): one pass over all queries for every bit.
+    """
+    n = len(rank)
+    result = np.where(bound == n, end, 0).astype(np.int64)
+    open_ = np.flatnonzero((end > 0) & (bound > 0) & (bound < n))
+    end, bound = end[open_], bound[open_]
+    begin = np.zeros_like(end)
+    total = np.zeros_like(end)
+    for bit in range((n - 1).bit_length() - 1, -1, -1):
+        is_zero = (rank >> bit) & 1 == 0
+        zeros = np.zeros(n + 1, np.int32)
+        np.cumsum(is_zero, out=zeros[1:])
+        zero_begin, zero_end = zeros[begin], zeros[end]
+        take = (bound >> bit) & 1 == 1  # ranks with a 0 here are below the bound: count them, go on among those with a 1
+        total += np.where(take, zero_end - zero_begin, 0)
+        begin = np.where(take, zeros[-1] + begin - zero_begin, zero_begin)
+        end = np.where(take, zeros[-1] + end - zero_end, zero_end)
+        rank = np.concatenate([rank[is_zero], rank[~is_zero]])
+    result[open_] += total
+    return result
+
+
+# --- blocks of a sheet -----------------------------------------------------------------------------------------------
+
+Method = Literal["views", "tiles", "chunks"]
+
+
+@dataclass(frozen=True, eq=False)
+class Blocks:
+    """A sheet cut into parts, each encoded on its own; every node is in exactly one."""
+
+    label: NDArray[np.int32]  # (n,) block of each node, 0 … b − 1
+    box: NDArray[np.float32]  # (b, 4) place of each block, the frame is [0, 1]²
+
+    def __len__(self) -> int:
+        return len(self.box)
+
+
+VIEW_PIXELS = 128  # raster on which views are found
+VIEW_GAP = 3  # pixels: ink closer than that (2 % of the sheet) is one view
+VIEW_SHARE = 0.1  # a view's diagonal is at least this share of the frame's longer side; smaller pieces join the nearest one
+SHEET_SPAN = 0.9  # what spans this share of the frame in an axis is the sheet's border or a rule across it
+TILES = 4  # tiles along the longer side
+CHUNK = 512  # nodes of a chunk
+
+
+def blocks(drawing: Drawing, nodes: RichCode, method: Method = "views") -> Blocks:
+    """Cut the sheet over the rows of a rich code of the same drawing into blocks.
+
+    ``views``   connected ink on a coarse raster, without the entities that span the sheet (border and rules, which join
+                everything); pieces too small to be a view, such as texts, join the nearest view. A sheet with several views
+                has a further, last block with those spanning entities; a drawing with fewer than two views is one block.
+    ``tiles``   squares of a quarter of the frame's longer side, by box centre; empty ones are left out; row by row from below.
+    ``chunks``  `CHUNK` nodes in drawing order.
+
+    Views are numbered from top left to bottom right, by the centres of their boxes in rows of a tile's height.
+    """
+    box = Scale.of(drawing).snap(finite_boxes(drawing)[nodes.row], STEPS, REACH) / STEPS + 0.5
+    if method == "chunks":
+        label = np.arange(len(nodes)) // CHUNK
+    elif method == "tiles":
+        tile = np.clip(np.floor((box[:, :2] + box[:, 2:]) / 2.0 * TILES + 1e-9), 0, TILES - 1).astype(np.int64)
+        label = np.unique(tile[:, 1] * TILES + tile[:, 0], return_inverse=True)[1].reshape(-1)
+    else:
+        label = _views(drawing, nodes, box)
+    return Blocks(label.astype(np.int32), label_boxes(box, label).astype(np.float32))
+
+
+def label_boxes(box: FloatArray, label: IntArray) -> FloatArray:
+    """(b, 4) box around the boxes of every label."""
+    number = int(label.max(initial=-1)) + 1
+    result = np.tile([np.inf, np.inf, -np.inf, -np.inf], (number, 1))
+    np.minimum.at(result[:, :2], label, box[:, :2])
+    np.maximum.at(result[:, 2:], label, box[:, 2:])
+    return result
+
+
+def _views(drawing: Drawing, nodes: RichCode, box: FloatArray) -> IntArray:
+    """(n,) labels of ``views``; ``box`` (n, 4) are the nodes' boxes with the frame as [0, 1]²."""
+    from scipy import ndimage
+
+    from deepdxf.geometry import segments
+    from deepdxf.raster import ink, to_pixels
+
+    one = np.zeros(len(nodes), np.int64)
+    if len(nodes) == 0:
+        return one
+    sheet = np.clip(label_boxes(box, one)[0], 0.0, 1.0)
+    spanning = (box[:, 2:] - box[:, :2] >= SHEET_SPAN * (sheet[2:] - sheet[:2])).any(axis=1)
+    inner = np.flatnonzero(~spanning)
+    lines, owner = segments(drawing.select(nodes.row[inner]), max(drawing.size) / VIEW_PIXELS)
+    lines = to_pixels(lines, drawing.frame, VIEW_PIXELS)
+    # an entity's ink hangs together, so its first pixel tells its piece; one without ink has its centre
+    pixel = (box[inner, :2] + box[inner, 2:]) * (VIEW_PIXELS / 2.0)
+    pixel[:, 1] = VIEW_PIXELS - pixel[:, 1]
+    drawn, first = np.unique(owner, return_index=True)
+    pixel[drawn] = lines[first, :2]
+    column_, row = np.clip(np.floor(pixel + 1e-6), 0, VIEW_PIXELS - 1).astype(np.int64).T
+    wet = ink(lines, VIEW_PIXELS) > 1e-6
+    wet[row, column_] = True
+    pieces, _ = ndimage.label(ndimage.maximum_filter(wet, VIEW_GAP), np.ones((3, 3)))
+    piece = np.unique(pieces[row, column_], return_inverse=True)[1].reshape(-1)
+
+    extent = label_boxes(box[inner], piece)
+    size = extent[:, 2:] - extent[:, :2]
+    large = np.flatnonzero(np.hypot(*size.T) >= VIEW_SHARE)
+    # a view drawn within another's outline belongs to it: the largest piece around it, itself if there is none
+    within = (extent[large, None, :2] >= extent[None, large, :2]) & (extent[large, None, 2:] <= extent[None, large, 2:])
+    area = np.where(within.all(axis=2), np.hypot(*size[large].T), -1.0)
+    large = np.unique(large[np.argmax(area, axis=1)]) if len(large) else large
+    if len(large) < 2:
+        return one
+    middle = (extent[large, :2] + extent[large, 2:]) / 2.0
+    large = large[np.lexsort((middle[:, 0], -np.floor(middle[:, 1] * TILES + 1e-9)))]
+    gap = np.maximum(extent[:, None, :2] - extent[None, large, 2:], extent[None, large, :2] - extent[:, None, 2:])
+    nearest = np.argmin(np.hypot(*np.moveaxis(np.maximum(gap, 0.0), 2, 0)), axis=1)
+    nearest[large] = np.arange(len(large))
+    label = np.full(len(nodes), len(large))
+    label[inner] = nearest[piece]
+    return label
+
+
+# --- all codes of a drawing ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class DrawingCode:
+    """Every code of one drawing under one id, so that no two of them can be of different drawings."""
+
+    id: str
+    classic: ClassicCode
+    rich: RichCode
+    class_graph: ClassGraph
+    entity_graph: EntityGraph  # over the rows of `rich`
+    blocks: Blocks  # of the same rows
+
+    def save(self, path: str | Path) -> None:
+        """Write an .npz file; under its name there is never half a file.
+
+        Raises:
+            DeepDXFError: it cannot be written.
+        """
+        path = Path(path)
+        arrays = {"id": np.array(self.id)}
+        for part in PARTS:
+            arrays |= {f"{part}.{name}": np.asarray(value) for name, value in vars(getattr(self, part)).items()}
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            try:
+                with partial.open("wb") as file:
+                    np.savez_compressed(file, allow_pickle=False, **arrays)
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+        except OSError as error:
+            raise DeepDXFError(f"{path}: cannot be written ({error})") from error
+
+    @classmethod
+    def load(cls, path: str | Path) -> DrawingCode:
+        """Read what `save` wrote.
+
+        Raises:
+            DeepDXFError: it is not such a file.
+        """
+        try:
+            with np.load(Path(path), allow_pickle=False) as arrays:
+                parts: dict[str, Any] = {}
+                for part, kind in PARTS.items():
+                    values = {field.name: arrays[f"{part}.{field.name}"] for field in fields(kind)}
+                    # numbers come back as arrays without axes
+                    parts[part] = kind(**{name: value if value.ndim else value.item() for name, value in values.items()})
+                return cls(id=str(arrays["id"]), **parts)
+        except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+            raise DeepDXFError(f"{path}: not a file of drawing codes ({error}); encode the drawing again") from error
+
+
+PARTS: dict[str, Any] = {
+    "classic": ClassicCode,
+    "rich": RichCode,
+    "class_graph": ClassGraph,
+    "entity_graph": EntityGraph,
+    "blocks": Blocks,
+}
+
+
+def encode(drawing: Drawing, id: str, limit: int = LIMIT, method: Method = "views") -> DrawingCode:
+    """All codes of a drawing.
+
+    Args:
+        drawing: the drawing.
+        id: its name in the data set.
+        limit: most rows of the sequence codes and nodes of the entity graph; what is cut is counted in them.
+        method: how `blocks` cuts the sheet.
+    """
+    nodes = rich(drawing, limit)
+    return DrawingCode(
+        id, classic(drawing, limit), nodes, class_graph(drawing), entity_graph(drawing, nodes), blocks(drawing, nodes, method)
+    )

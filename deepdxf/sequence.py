@@ -1,0 +1,476 @@
+"""Drawing -> sequence codes: what was drawn, with which parameters, in which order (rows by handle).
+
+`classic` gives the historical integer matrix, `rich` the code of the shipped model; `vocabulary` says what the columns are.
+Letters in shapes: m rows of the code.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray
+from deepdxf.errors import DeepDXFError
+from deepdxf.geometry import ANGULAR, Shapes, arc_sweep, arcs, dimension_lines, edges, spline_samples, text_corners
+from deepdxf.vocabulary import (
+    BINS,
+    CLASSIC,
+    CLASSIC_COLUMNS,
+    CLASSIC_COUNTS,
+    CLASSIC_USED,
+    COLOR_BUCKETS,
+    DEPTH_BUCKETS,
+    FLAGS,
+    LAYER_BUCKETS,
+    LIMIT,
+    LOCAL_START,
+    N_CLASSIC,
+    N_RICH,
+    SHAPE_POINTS,
+    SHAPE_START,
+    SHAPED,
+    SLOT_WIDTH,
+    SLOTS,
+    TINY,
+    UNUSED,
+    Scale,
+    clip,
+    count,
+    decades,
+    logarithm,
+    quantise,
+    rich_bins,
+    turns,
+)
+
+C = EntityClass
+
+# --- classic ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class ClassicCode:
+    """The historical sequence code of one drawing."""
+
+    matrix: NDArray[np.int16]  # (m, 1 + N_CLASSIC): class, then the columns of `CLASSIC`, 0 … 255 or −1; no EOS rows
+    cut: int  # entities beyond the limit, left out
+
+    def padded(self, length: int = LIMIT) -> NDArray[np.int16]:
+        """(length, 1 + N_CLASSIC) the matrix with EOS rows after its end.
+
+        Raises:
+            DeepDXFError: the code has more rows than that.
+        """
+        if len(self.matrix) > length:
+            raise DeepDXFError(f"a code of {len(self.matrix)} rows does not fit into {length}; encode with limit={length}")
+        result = np.full((length, 1 + N_CLASSIC), UNUSED, np.int16)
+        result[:, 0] = C.EOS
+        result[: len(self.matrix)] = self.matrix
+        return result
+
+    @classmethod
+    def of_padded(cls, matrix: NDArray[Any]) -> ClassicCode:
+        """The code in a matrix with or without EOS rows; what was cut when it was made is not known and counts as 0.
+
+        Raises:
+            DeepDXFError: the matrix breaks a rule of the code; the text says which.
+        """
+        matrix = np.asarray(matrix)
+        if matrix.ndim != 2 or matrix.shape[1] != 1 + N_CLASSIC:
+            raise DeepDXFError(f"not a sequence matrix: shape {matrix.shape} instead of (rows, {1 + N_CLASSIC})")
+        whole = matrix.astype(np.int16)
+        if not np.array_equal(whole, matrix) or whole.min(initial=0) < UNUSED or whole.max(initial=0) >= BINS:
+            raise DeepDXFError(f"not a quantised sequence matrix: values must be whole numbers from {UNUSED} to {BINS - 1}")
+        kind = whole[:, 0]
+        if kind.min(initial=0) < 0 or kind.max(initial=0) > C.EOS:
+            raise DeepDXFError(f"unknown class {kind[(kind < 0) | (kind > C.EOS)][0]} in a sequence matrix; known are 0 to {int(C.EOS)}")
+        if (whole[~CLASSIC_USED[kind]] != UNUSED).any():
+            raise DeepDXFError(f"a column that the class does not use holds something else than {UNUSED} in a sequence matrix")
+        rows = int((kind != C.EOS).sum())
+        if (kind[:rows] == C.EOS).any():
+            raise DeepDXFError("an EOS row stands before the end of a sequence matrix")
+        return cls(whole[:rows], 0)
+
+
+def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
+    """The historical code: the rows of depth 0 (an INSERT is one row), by handle, at most ``limit``.
+
+    Counts and flags are kept as numbers up to 255; scales s of INSERT become (1 + s / (1 + |s|)) / 2, so that 1 and −1 lie
+    apart; the mean knot is its place between the first and the last knot. Values of dimensions and tolerances: |v| × 1000
+    as a whole number, as a share of the drawing's largest (angles: of 360°). −1 also where the file has no value: no
+    tolerance, an MTEXT without a column width.
+    """
+    rows = np.flatnonzero(drawing.depth == 0)
+    kept = drawing.select(rows[:limit])
+    scale = Scale.of(drawing)
+    place = scale.place(kept.vertices[:, :2])
+    first = kept.vertex_start[:-1]
+    mean = row_means(place, kept.vertex_start)
+    knot = row_means(_knot_places(kept)[:, None], kept.knot_start)[:, 0]
+    vertex_count = np.diff(kept.vertex_start)
+    matrix = np.full((len(kept), 1 + N_CLASSIC), np.nan)
+    matrix[:, 0] = kept.cls
+
+    def fill(cls: EntityClass, *columns: FloatArray) -> None:
+        names = CLASSIC_COLUMNS[cls]
+        matrix[np.ix_(kept.rows(cls), [1 + CLASSIC.index(name) for name in names])] = np.column_stack(columns)
+
+    def at(cls: EntityClass, vertex: int = 0) -> FloatArray:
+        return place[first[kept.rows(cls)] + vertex]
+
+    def scalar(cls: EntityClass, name: str) -> FloatArray:
+        return kept.scalar(cls, name)
+
+    def length(cls: EntityClass, name: str) -> FloatArray:
+        return kept.scalar(cls, name) / scale.side
+
+    def angle(cls: EntityClass, name: str) -> FloatArray:
+        return turns(kept.scalar(cls, name))
+
+    column_width = length(C.MTEXT, "column_width")
+    column_width = np.where(column_width > 0, column_width, np.nan)
+    value, tolerance = dimension_numbers(kept)
+    fill(C.HATCH, *(scalar(C.HATCH, name) for name in ("solid", "associative", "paths")))
+    fill(C.TEXT, at(C.TEXT), length(C.TEXT, "height"), angle(C.TEXT, "rotation"))
+    fill(C.MTEXT, at(C.MTEXT), length(C.MTEXT, "char_height"), column_width, angle(C.MTEXT, "rotation"))
+    poly = kept.rows(C.LWPOLYLINE)
+    fill(C.LWPOLYLINE, scalar(C.LWPOLYLINE, "closed"), mean[poly], vertex_count[poly])
+    fill(C.ARC, at(C.ARC), length(C.ARC, "radius"), angle(C.ARC, "start"), angle(C.ARC, "end"))
+    fill(C.LINE, at(C.LINE), at(C.LINE, 1))
+    fill(C.CIRCLE, at(C.CIRCLE), length(C.CIRCLE, "radius"))
+    fill(C.DIMENSION, at(C.DIMENSION), at(C.DIMENSION, 1), _thousandths(value, kept), _thousandths(tolerance, kept))
+    fill(C.LEADER, mean[kept.rows(C.LEADER)])
+    squashed = [(1.0 + s / (1.0 + np.abs(s))) / 2.0 for s in (scalar(C.INSERT, "xscale"), scalar(C.INSERT, "yscale"))]
+    fill(C.INSERT, at(C.INSERT), *squashed, angle(C.INSERT, "rotation"))
+    spline = kept.rows(C.SPLINE)
+    fill(C.SPLINE, mean[spline], knot[spline], scalar(C.SPLINE, "degree"))
+    fill(C.SOLID, mean[kept.rows(C.SOLID)])
+
+    as_is = [0, *(1 + CLASSIC.index(name) for name in CLASSIC_COUNTS)]
+    matrix[:, as_is] = np.minimum(matrix[:, as_is], BINS - 1) / (BINS - 1)
+    used = ~np.isnan(matrix)
+    code = np.where(used, quantise(np.where(used, matrix, 0.0)), UNUSED).astype(np.int16)
+    return ClassicCode(code, len(rows) - len(kept))
+
+
+def dimension_numbers(drawing: Drawing) -> tuple[FloatArray, FloatArray]:
+    """Value and tolerance of the DIMENSION rows as they read, (d,) each; NaN = not known. The larger side counts."""
+    value, measured = drawing.scalar(C.DIMENSION, "value"), drawing.scalar(C.DIMENSION, "measurement")
+    upper, lower = drawing.scalar(C.DIMENSION, "tolerance_upper"), drawing.scalar(C.DIMENSION, "tolerance_lower")
+    return np.where(np.isfinite(value), value, measured), np.fmax(np.abs(upper), np.abs(lower))
+
+
+def _thousandths(value: FloatArray, drawing: Drawing) -> FloatArray:
+    """|value| in whole thousandths as shares of the largest one; angular dimensions as shares of 360°."""
+    whole = np.round(np.abs(value) * 1000.0)
+    angular = np.isin(drawing.scalar(C.DIMENSION, "kind"), ANGULAR)
+    largest = np.nanmax(np.where(angular, np.nan, whole), initial=0.0) if (~angular & np.isfinite(whole)).any() else 0.0
+    return np.where(angular, whole / 360_000.0, whole / (largest or 1.0))
+
+
+def _knot_places(drawing: Drawing) -> FloatArray:
+    """(k,) knots as places between the first and the last knot of their spline."""
+    lengths = np.diff(drawing.knot_start)
+    if not len(drawing.knots):
+        return np.zeros(0)
+    first = np.repeat(drawing.knots[np.minimum(drawing.knot_start[:-1], len(drawing.knots) - 1)], lengths)
+    last = np.repeat(drawing.knots[np.maximum(drawing.knot_start[1:] - 1, 0)], lengths)
+    result: FloatArray = (drawing.knots - first) / np.where(last > first, last - first, 1.0)
+    return result
+
+
+def finite_boxes(drawing: Drawing) -> FloatArray:
+    """(n, 4) boxes of all rows; a row without extent of its own (a spline whose knots are all equal) has its mean vertex."""
+    bad = np.flatnonzero(~np.isfinite(drawing.box).all(axis=1))
+    if len(bad) == 0:
+        return drawing.box
+    box = drawing.box.copy()
+    box[bad] = np.nan_to_num(np.tile(row_means(drawing.vertices[:, :2], drawing.vertex_start)[bad], 2))
+    return box
+
+
+def row_means(values: FloatArray, start: IntArray) -> FloatArray:
+    """(n, c) means of the ragged ranges of (v, c) values; NaN for an empty range."""
+    lengths = np.diff(start)
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    sums = np.column_stack([np.bincount(owner, weights=column, minlength=len(lengths)) for column in values.T])
+    with np.errstate(invalid="ignore"):
+        result: FloatArray = sums / lengths[:, None]
+    return result
+
+
+# --- .h5 files -------------------------------------------------------------------------------------------------------
+
+DATA_SET = "dxf_vec"
+
+
+@contextmanager
+def _h5(path: Path, mode: str) -> Iterator[Any]:
+    try:
+        import h5py
+    except ImportError:
+        raise DeepDXFError("h5 files need h5py: pip install 'deepdxf[train]'") from None
+    try:
+        with h5py.File(path, mode) as file:
+            yield file
+    except OSError as error:
+        raise DeepDXFError(f"{path}: {'cannot be written' if mode == 'w' else 'not a readable h5 file'} ({error})") from error
+
+
+def write_h5(path: str | Path, code: ClassicCode, length: int = LIMIT) -> None:
+    """Write a code as the data set ``dxf_vec``, int16, shape (1, length, 1 + N_CLASSIC), padded with EOS rows.
+
+    Raises:
+        DeepDXFError: the code is longer than that, the file cannot be written, or h5py is missing.
+    """
+    matrix = code.padded(length)
+    with _h5(Path(path), "w") as file:
+        file.create_dataset(DATA_SET, data=matrix[None], compression="gzip")
+
+
+def read_h5(path: str | Path) -> ClassicCode:
+    """Read the data set ``dxf_vec`` of an h5 file, (1, rows, 1 + N_CLASSIC) quantised, whole numbers of any type.
+
+    Raises:
+        DeepDXFError: the file or its matrix is not in that form, or h5py is missing.
+    """
+    with _h5(Path(path), "r") as file:
+        if DATA_SET not in file:
+            raise DeepDXFError(f"{path}: has no data set {DATA_SET!r}")
+        matrix = np.asarray(file[DATA_SET])
+    if matrix.ndim != 3 or matrix.shape[0] != 1:
+        raise DeepDXFError(f"{path}: {DATA_SET!r} has the shape {matrix.shape} instead of (1, rows, {1 + N_CLASSIC})")
+    try:
+        return ClassicCode.of_padded(matrix[0])
+    except DeepDXFError as error:
+        raise DeepDXFError(f"{path}: {error}") from None
+
+
+# --- rich ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class RichCode:
+    """The sequence code that keeps shape; its rows are also the nodes of the entity graph."""
+
+    cls: NDArray[np.uint8]  # (m,) EntityClass
+    tags: NDArray[np.uint8]  # (m, 3) buckets of depth, layer name, colour: see `vocabulary.TAGS`
+    values: NDArray[np.float32]  # (m, N_RICH) continuous, in the ranges of `vocabulary`; NaN = absent
+    row: NDArray[np.int32]  # (m,) row of the drawing
+    size: float  # log10 of the frame's diagonal in millimetres (in drawing units where the file has no unit); NaN = no extent
+    cut: int  # rows beyond the limit, left out
+
+    def __len__(self) -> int:
+        return len(self.cls)
+
+    @property
+    def present(self) -> BoolArray:
+        """(m, N_RICH) whether there is a value."""
+        return ~np.isnan(self.values)
+
+    @property
+    def bins(self) -> NDArray[np.uint8]:
+        """(m, N_RICH) the values quantised to 0 … 255; only `present` tells an absent one from 0."""
+        return rich_bins(self.cls, self.values)
+
+
+def rich(drawing: Drawing, limit: int = LIMIT) -> RichCode:
+    """The rich code: the visible rows (blocks expanded, INSERT left out), in drawing order, at most ``limit``."""
+    visible = np.flatnonzero(drawing.visible)
+    rows = visible[:limit]
+    kept = drawing.select(rows)
+    scale = Scale.of(drawing)
+    values = np.full((len(rows), N_RICH), np.nan)
+    _own_slots(values, kept, scale)
+    _local_slots(values, kept, scale)
+    diagonal = float(np.hypot(*drawing.size)) * (drawing.unit_mm or 1.0)
+    return RichCode(
+        cls=kept.cls,
+        tags=_tags(kept, drawing.depth[rows]),
+        values=clip(kept.cls, values),
+        row=rows.astype(np.int32),
+        size=float(np.log10(diagonal)) if diagonal > 0 else float("nan"),
+        cut=len(visible) - len(rows),
+    )
+
+
+def _tags(kept: Drawing, depth: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    names = [name.casefold().encode("utf-8", "surrogatepass") for name in kept.layers]
+    # CRC: the same bucket on every machine and in every run, which Python's own hash is not
+    bucket = np.array([zlib.crc32(name) % LAYER_BUCKETS for name in names] or [0])
+    half = COLOR_BUCKETS // 2
+    true_color = half + (-1 - kept.color) % half
+    color = np.where(kept.color == 256, 0, np.where(kept.color < 0, true_color, 1 + kept.color % (half - 1)))
+    return np.column_stack([np.minimum(depth, DEPTH_BUCKETS - 1), bucket[kept.layer], color]).astype(np.uint8)
+
+
+def _own_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
+    """Fill the columns that belong to each class."""
+    place = scale.place(kept.vertices[:, :2])
+    box = finite_boxes(kept)
+    middle = scale.place((box[:, :2] + box[:, 2:]) / 2.0)
+    first, last = kept.vertex_start[:-1], kept.vertex_start[1:] - 1
+    characters = np.array([len(text) for text in kept.texts] + [0])[kept.text_index]  # index −1 = the 0 at the end
+    vertex_count = np.diff(kept.vertex_start)
+    bulges = np.bincount(Shapes.of(kept).owner, weights=kept.vertices[:, 2] != 0, minlength=len(kept))
+
+    def fill(cls: EntityClass, *columns: FloatArray) -> None:
+        stacked = np.column_stack(columns)
+        rows, numbers = kept.rows(cls), len(SLOTS[cls])
+        values[rows, :numbers] = stacked[:, :numbers]
+        for i in range(len(FLAGS.get(cls, ()))):
+            values[rows, SLOT_WIDTH + i] = stacked[:, numbers + i]
+
+    def ends(cls: EntityClass) -> FloatArray:
+        rows = kept.rows(cls)
+        return np.column_stack([place[first[rows]], place[last[rows]]])
+
+    def start(cls: EntityClass) -> FloatArray:
+        return place[first[kept.rows(cls)]]
+
+    def scalar(cls: EntityClass, name: str) -> FloatArray:
+        return kept.scalar(cls, name)
+
+    def length(cls: EntityClass, name: str) -> FloatArray:
+        return kept.scalar(cls, name) / scale.side
+
+    def angle(cls: EntityClass, name: str) -> FloatArray:
+        return turns(kept.scalar(cls, name))
+
+    hatch, poly = kept.rows(C.HATCH), kept.rows(C.LWPOLYLINE)
+    pattern = angle(C.HATCH, "pattern_angle"), decades(scalar(C.HATCH, "pattern_scale"))
+    solid = scalar(C.HATCH, "solid")
+    # a solid fill has no pattern; what libraries write there is noise
+    pattern_angle, pattern_scale = (np.where(solid == 1, np.nan, p) for p in pattern)
+    fill(C.HATCH, middle[hatch], count(scalar(C.HATCH, "paths")), pattern_angle, pattern_scale, solid, scalar(C.HATCH, "associative"))
+    for cls, height in ((C.TEXT, ("height",)), (C.MTEXT, ("char_height",))):
+        rest = (length(cls, "height"),) if cls == C.MTEXT else ()
+        text = count(characters[kept.rows(cls)])
+        fill(cls, start(cls), length(cls, height[0]), angle(cls, "rotation"), length(cls, "width"), *rest, text)
+    fill(C.LWPOLYLINE, ends(C.LWPOLYLINE), bulges[poly] / vertex_count[poly], scalar(C.LWPOLYLINE, "closed"))
+    fill(C.ARC, start(C.ARC), length(C.ARC, "radius"), angle(C.ARC, "start"), angle(C.ARC, "end"))
+    fill(C.LINE, ends(C.LINE))
+    fill(C.CIRCLE, start(C.CIRCLE), length(C.CIRCLE, "radius"))
+    value, tolerance = map(decades, dimension_numbers(kept))
+    dimension = kept.rows(C.DIMENSION)
+    text_place = place[first[dimension] + 1]
+    kind = scalar(C.DIMENSION, "kind") / 8.0
+    fill(C.DIMENSION, start(C.DIMENSION), text_place, kind, angle(C.DIMENSION, "rotation"), value, tolerance)
+    fill(C.LEADER, ends(C.LEADER), scalar(C.LEADER, "arrowhead"))
+    fill(C.SPLINE, ends(C.SPLINE), count(scalar(C.SPLINE, "degree")), scalar(C.SPLINE, "closed"), scalar(C.SPLINE, "fit"))
+    fill(C.SOLID, middle[kept.rows(C.SOLID)], scalar(C.SOLID, "filled"))
+
+
+def _local_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
+    """Fill the columns that every class has, and the points of the shape."""
+    shapes = Shapes.of(kept)
+    closed = is_closed(shapes)
+    points, length = along(shapes, closed, SHAPE_POINTS)
+    box = finite_boxes(kept)
+    width, height = (box[:, 2:] - box[:, :2]).T / scale.side
+    middle = (box[:, :2] + box[:, 2:]) / 2.0
+    offset = points - points.mean(axis=1, keepdims=True)
+    xx, yy, xy = (offset[:, :, 0] ** 2).sum(1), (offset[:, :, 1] ** 2).sum(1), (offset[:, :, 0] * offset[:, :, 1]).sum(1)
+    spread = np.maximum(xx + yy, (TINY * scale.side) ** 2)
+    arc, circle = kept.rows(C.ARC), kept.rows(C.CIRCLE)
+    span = np.full(len(kept), np.nan)
+    span[arc] = arc_sweep(kept.scalar(C.ARC, "start"), kept.scalar(C.ARC, "end")) / 360.0
+    span[circle] = 1.0
+    delta = np.full((len(kept), 2), np.nan)
+    delta[1:] = np.diff(middle, axis=0) / scale.side
+    values[:, LOCAL_START:SHAPE_START] = np.column_stack(
+        [
+            logarithm(length / scale.side),
+            logarithm(width),
+            logarithm(height),
+            (width + TINY) / (width + height + 2.0 * TINY),
+            (xx - yy) / spread,
+            2.0 * xy / spread,
+            span,
+            closed,
+            count(np.diff(kept.vertex_start)),
+            delta,
+        ]
+    )
+    shaped = np.isin(kept.cls, SHAPED)
+    half = np.maximum(np.maximum(width, height), TINY) * scale.side / 2.0
+    local = (points - middle[:, None]) / half[:, None, None]
+    values[shaped, SHAPE_START:] = local[shaped].reshape(-1, 2 * SHAPE_POINTS)
+
+
+EARLY = 1e-7  # share of an outline by which its sample points come early, see `along`
+
+
+def is_closed(shapes: Shapes) -> BoolArray:
+    """(n,) rows whose outline ends where it began: circles, hatches, solids, texts' boxes, polylines and splines by flag."""
+    closed = np.isin(shapes.cls, (C.CIRCLE, C.HATCH, C.SOLID, C.TEXT, C.MTEXT))
+    for cls in (C.LWPOLYLINE, C.SPLINE):
+        rows, column = shapes.column(cls, "closed")
+        closed[rows] = shapes.scalars[rows, column] == 1
+    return closed
+
+
+def along(shapes: Shapes, closed: BoolArray, steps: int) -> tuple[FloatArray, FloatArray]:
+    """Points at equal distances along every row's outline, (n, steps, 2), and the outlines' lengths (n,), drawing units.
+
+    Open outlines are sampled from end to end, ``closed`` ones without the end, which is their start. Arcs are exact, splines
+    chords; loops of a hatch follow one another; texts are their boxes, dimensions their lines.
+    """
+    n = len(shapes.cls)
+    first, second, owner, bulge = edges(shapes)
+    bent = bulge != 0
+    centre, radius, start, sweep, arc_row = arcs(shapes)
+    whole = len(arc_row) - int(bent.sum())  # arcs and circles come first, then the bulged edges in their order
+    chords, span_row = spline_samples(shapes)
+    corners, text_row = text_corners(shapes)
+    lines, line_row = dimension_lines(shapes)
+    curve = np.column_stack([centre, radius, start, sweep])
+    # every outline is cut into pieces: straight ones by their ends, round ones by centre, radius, start and signed sweep
+    ends = np.concatenate(
+        [
+            np.concatenate([shapes.vertices[first, :2], shapes.vertices[second, :2]], axis=1),
+            np.zeros((whole, 4)),
+            np.concatenate([chords[:, :-1], chords[:, 1:]], axis=2).reshape(-1, 4),
+            np.concatenate([corners, np.roll(corners, -1, axis=1)], axis=2).reshape(-1, 4),
+            lines,
+        ]
+    )
+    round_ = np.zeros((len(ends), 5))
+    round_[np.flatnonzero(bent)] = curve[whole:]
+    round_[len(first) : len(first) + whole] = curve[:whole]
+    row = np.concatenate(
+        [owner, arc_row[:whole], np.repeat(span_row, chords.shape[1] - 1), np.repeat(text_row, 4), line_row]
+    )
+    order = np.argsort(row, kind="stable")
+    ends, round_, row = ends[order], round_[order], row[order]
+    arc = round_[:, 4] != 0
+    length = np.where(arc, round_[:, 2] * np.abs(round_[:, 4]), np.hypot(*(ends[:, 2:] - ends[:, :2]).T))
+    total = np.bincount(row, weights=length, minlength=n)
+    points = np.repeat(np.nan_to_num(row_means(shapes.vertices[:, :2], shapes.vertex_start))[:, None], steps, axis=1)
+    if len(row) == 0:
+        return points, total
+
+    drawn, piece_start = np.unique(row, return_index=True)
+    piece_end = np.append(piece_start[1:], len(row)) - 1
+    before = np.cumsum(length) - length
+    before -= before[piece_start].repeat(piece_end + 1 - piece_start)  # length of the outline before each piece
+    # row i runs from i to i + 1 whatever its length: one ascending scale for all rows, equally fine for short ones
+    end = row + (before + length) / np.where(total[row] > 0, total[row], 1.0)
+    step = np.arange(steps) / np.where(closed[drawn], steps, steps - 1)[:, None]
+    # a little early: where two loops meet, the last bit must not choose between the end of one and the start of the next
+    step = np.maximum(step - EARLY, 0.0)
+    piece = np.clip(np.searchsorted(end, drawn[:, None] + step), piece_start[:, None], piece_end[:, None])
+    inside = step * total[drawn][:, None] - before[piece]
+    share = np.clip(inside / np.where(length[piece] > 0, length[piece], 1.0), 0.0, 1.0)
+    angle = round_[piece, 3] + round_[piece, 4] * share
+    on_arc = round_[piece, :2] + round_[piece, 2, None] * np.stack([np.cos(angle), np.sin(angle)], axis=2)
+    on_line = ends[piece, :2] + (ends[piece, 2:] - ends[piece, :2]) * share[:, :, None]
+    points[drawn] = np.where(arc[piece][:, :, None], on_arc, on_line)
+    return points, total

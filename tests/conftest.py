@@ -1,0 +1,18 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def corpus() -> Path:
+    """Folder of the unpacked corpus of real drawings: $DEEPDXF_CORPUS, or ``deepdxf-corpus`` in the user's cache."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get("DEEPDXF_CORPUS") or cache / "deepdxf-corpus")
+    if not (folder / "manifest.csv").is_file():
+        pytest.skip(f"no corpus in {folder}; unpack it there or name its folder in DEEPDXF_CORPUS")
+    return folder
