@@ -1,25 +1,25 @@
 """Where exact search in memory ends and the approximate index begins: time, memory and recall by size of the archive.
 
-    python benchmarks/ann.py --rows 4000 16000 64000 --dim 2048
-
 Vectors are families: members scatter around a centre, as revisions and variants of drawings do. Queries are members
-that are not in the archive. Recall is the share of the exact ten best that the index finds. Prints a row a size.
+that are not in the archive. Recall is the share of the exact ten best that the index finds.
 """
 
 from __future__ import annotations
 
-import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
 import deepdxf.archive
+from benchmarks.common import Result, Table
 from deepdxf.archive import Archive
 from deepdxf.encoder import Vectors
 
 QUERIES, K, FAMILY, SCATTER = 50, 10, 20, 0.7
+SIZES, DIM = (4_000, 16_000, 64_000), 2048
 
 
 def families(rng: np.random.Generator, centres: Vectors, n: int) -> Vectors:
@@ -41,8 +41,18 @@ def median_ms(search: Callable[[Vectors], object], queries: Vectors) -> float:
     return float(np.median(times) * 1e3)
 
 
-def measure(n: int, dim: int) -> str:
-    """The row of the table for one size."""
+def measure(corpus: Path | None = None) -> Result:
+    """A row a size; the corpus has no part in it."""
+    table = Table(
+        "Exact and approximate search by size of the archive",
+        ("drawings", "d", "vectors MiB", "load s", "exact ms", "index build s", "index ms", f"recall@{K}"),
+        [one_size(n, DIM) for n in SIZES],
+    )
+    return Result([table])
+
+
+def one_size(n: int, dim: int) -> tuple[int | float, ...]:
+    """The row of the table for ``n`` vectors of length ``dim``."""
     rng = np.random.default_rng(0)
     centres = families(rng, np.zeros((1, dim), np.float32), max(1, n // FAMILY))
     queries = families(rng, centres, QUERIES)
@@ -71,23 +81,4 @@ def measure(n: int, dim: int) -> str:
         found = [{hit.id for hit in archive.search(query, K)} for query in queries]
         deepdxf.archive.EXACT_BYTES = limit
     recall = float(np.mean([len(a & b) / len(a) for a, b in zip(truth, found, strict=True)]))
-    size = n * dim * 4 / 2**20
-    return (
-        f"| {n} | {dim} | {size:.0f} | {load_s:.2f} | {exact_ms:.1f} | {build_s:.1f} | {index_ms:.1f} | {recall:.3f} |"
-    )
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, nargs="+", default=[4000, 16000, 64000])
-    parser.add_argument("--dim", type=int, default=2048)
-    options = parser.parse_args()
-    print("| drawings | d | vectors MiB | load s | exact ms | index build s | index ms | recall@10 |")
-    print("|---|---|---|---|---|---|---|---|")
-    for n in options.rows:
-        print(measure(n, options.dim), flush=True)
-
-
-if __name__ == "__main__":
-    main()
+    return n, dim, n * dim * 4 / 2**20, load_s, exact_ms, build_s, index_ms, recall

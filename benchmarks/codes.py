@@ -1,27 +1,28 @@
-"""Time and memory of the codes against the number of entities: `python benchmarks/codes.py [--largest 100000]`.
+"""Processor time and memory of the codes against the number of entities.
 
 Sheets are made of parts on a grid inside a border, so that the local density is the same at every size; ``heap`` is the
-worst case for edges: every entity over every other one. The ratio of a row is its time over that of 4k entities; n log n is 21
-at 64k. Memory is the peak of what the step allocates (tracemalloc), beside the drawing itself.
+worst case for edges: every entity over every other one. The ratio of a row is its time over that of 4k entities
+(n log n: 21 at 64k). Memory is the peak of what the step allocates (tracemalloc), beside the drawing itself.
 """
 
 from __future__ import annotations
 
-import argparse
-import time
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from benchmarks.common import Goal, Result, Table, processor_seconds
 from deepdxf.drawing import N_SCALARS, SCALARS, Drawing, EntityClass
 from deepdxf.geometry import Shapes, boxes
 from deepdxf.graph import blocks, class_graph, entity_graph
-from deepdxf.sequence import classic, rich
+from deepdxf.sequence import RichCode, classic, rich
 
 C = EntityClass
 SIZES = (1_000, 4_000, 16_000, 64_000, 100_000)
 BASE = 4_000
+GOAL_SIZE, GOAL = 64_000, 20.0  # so many entities may take so many times as long as `BASE`
 CELL = 10.0  # distance of parts on the grid
 
 
@@ -44,68 +45,82 @@ def sheet(n: int, heap: bool = False) -> Drawing:
     scalars[cls == C.LWPOLYLINE, 0] = 1.0
     scalars[cls == C.CIRCLE, 0] = rng.uniform(0.1, 3, int((cls == C.CIRCLE).sum()))
     scalars[cls == C.ARC, : len(SCALARS[C.ARC])] = [2.0, 10.0, 120.0]
-    shapes = Shapes(cls, scalars, vertices, start, np.zeros(start[-1], np.int32), np.zeros(0), np.zeros(n + 1, np.int64))
+    shapes = Shapes(
+        cls, scalars, vertices, start, np.zeros(start[-1], np.int32), np.zeros(0), np.zeros(n + 1, np.int64)
+    )
     zeros, none = np.zeros(n, np.int32), np.full(n, -1, np.int32)
     return Drawing(
-        **vars(shapes), handle=np.arange(1, n + 1), depth=np.zeros(n, np.uint8), parent=np.full(n, -1), layer=zeros, color=zeros + 256,
-        dxftype=zeros, text_index=none, block_index=none, box=boxes(shapes), layers=("0",), dxftypes=("LINE",), texts=(), blocks=(),
-        unit_mm=1.0, space="model", format="dxf", version="AC1032", reader="cadkit",
-    )  # fmt: skip
+        **vars(shapes),
+        handle=np.arange(1, n + 1),
+        depth=np.zeros(n, np.uint8),
+        parent=np.full(n, -1),
+        layer=zeros,
+        color=zeros + 256,
+        dxftype=zeros,
+        text_index=none,
+        block_index=none,
+        box=boxes(shapes),
+        layers=("0",),
+        dxftypes=("LINE",),
+        texts=(),
+        blocks=(),
+        unit_mm=1.0,
+        space="model",
+        format="dxf",
+        version="AC1032",
+        reader="cadkit",
+    )
 
 
-def measure(step: Callable[[], object]) -> tuple[float, float]:
-    """Best time of three, seconds, and peak of memory, MB."""
-    times = []
-    for _ in range(3):
-        begin = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - begin)
-    tracemalloc.start()
-    step()
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    return min(times), peak / 1e6
-
-
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--largest", type=int, default=SIZES[-1], help="largest number of entities")
-    largest = parser.parse_args().largest
-    print(f"{'drawing':8}{'n':>8}  {'step':14}{'ms':>9}{'x 4k':>7}{'MB':>8}{'kB/entity':>11}  output")
+def measure(corpus: Path | None = None) -> Result:
+    """A row a size and code; the corpus has no part in it."""
+    table = Table(
+        "Codes by number of entities",
+        ("drawing", "entities", "code", "ms", "× 4k", "peak MB", "kB an entity", "output"),
+        note="Processor time, best of three; no limit on the number of rows of a code.",
+    )
+    goals = []
     for heap in (False, True):
         base: dict[str, float] = {}
-        for n in (size for size in SIZES if size <= largest):
+        for n in SIZES:
             drawing = sheet(n, heap)
             nodes = rich(drawing, n)
-            steps: dict[str, Callable[[], object]] = {
-                "classic": lambda d=drawing, n=n: classic(d, n),
-                "rich": lambda d=drawing, n=n: rich(d, n),
-                "class graph": lambda d=drawing: class_graph(d),
-                "entity graph": lambda d=drawing, nodes=nodes: entity_graph(d, nodes),
-                "blocks": lambda d=drawing, nodes=nodes: blocks(d, nodes),
-            }
             graph = entity_graph(drawing, nodes)
             output = {
                 "entity graph": f"{graph.edges.shape[1]} edges, {graph.left_out} pairs left out",
                 "blocks": f"{len(blocks(drawing, nodes))} blocks",
             }
-            total = 0.0
-            for name, step in steps.items():
-                seconds, memory = measure(step)
-                total += seconds
-                row(heap, n, name, seconds, base, memory, output.get(name, ""))
-            row(heap, n, "all", total, base, None, "")
+            times = {}
+            for name, step in steps(drawing, nodes).items():
+                times[name] = processor_seconds(step, repeats=3)
+                memory = peak_bytes(step)
+                ratio = times[name] / base[name] if base else ""
+                row = (1e3 * times[name], ratio, memory / 1e6, memory / n / 1e3, output.get(name, ""))
+                table.rows.append(("heap" if heap else "sheet", n, name, *row))
+                if n == GOAL_SIZE:
+                    kind = "heap" if heap else "sheet"
+                    goals.append(Goal(f"{name}, {kind}: {n:,} against {BASE:,} entities", float(ratio), GOAL, "×"))
+            if n == BASE:
+                base = times
+    return Result([table], goals)
 
 
-def row(heap: bool, n: int, name: str, seconds: float, base: dict[str, float], memory: float | None, output: str) -> None:
-    """Print one row; the times of `BASE` entities are kept in ``base``."""
-    if n == BASE:
-        base[name] = seconds
-    ratio = f"{seconds / base[name]:.1f}" if name in base else ""
-    sizes = f"{memory:8.1f}{1000 * memory / n:11.2f}" if memory is not None else " " * 19
-    print(f"{'heap' if heap else 'sheet':8}{n:8}  {name:14}{1000 * seconds:9.1f}{ratio:>7}{sizes}  {output}", flush=True)
+def steps(drawing: Drawing, nodes: RichCode) -> dict[str, Callable[[], object]]:
+    """How every code of a drawing is made."""
+    n = len(drawing)
+    return {
+        "classic": lambda: classic(drawing, n),
+        "rich": lambda: rich(drawing, n),
+        "class graph": lambda: class_graph(drawing),
+        "entity graph": lambda: entity_graph(drawing, nodes),
+        "blocks": lambda: blocks(drawing, nodes),
+    }
 
 
-if __name__ == "__main__":
-    main()
+def peak_bytes(step: Callable[[], object]) -> int:
+    """Peak of what a step allocates."""
+    tracemalloc.start()
+    step()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak

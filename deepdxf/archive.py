@@ -41,13 +41,12 @@ from deepdxf.batch import progress_bar, read_many
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.encoder import Encoder, Vectors
 from deepdxf.errors import ArchiveError, ReadError
+from deepdxf.files import Files, find_files, is_below, portable, without_path
 from deepdxf.summary import Summary, one_line, summarise
 from deepdxf.where import COLUMNS, Kind, compile_where, count_column, quote
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SUFFIXES = (".dxf", ".dwg", ".dxf.gz")
 
 # Up to this many bytes of vectors, a search multiplies them all in memory and is exact; above, it asks the database,
 # which uses an approximate index: about as fast from there on, and without loading. Measured by benchmarks/ann.py.
@@ -206,70 +205,6 @@ def fold(text: str) -> str:
     return one_line(unicodedata.normalize("NFKC", text).casefold())
 
 
-def portable(path: str) -> str:
-    """A path as UTF-8 can hold it: bytes of a name that are no text become escapes."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-# --- files -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Files:
-    """Drawing files below some paths."""
-
-    paths: Mapping[str, str]  # absolute path -> absolute root, sorted by path
-    unreadable: Mapping[str, str]  # folder that cannot be listed -> reason
-
-
-def find_files(paths: Iterable[str | Path]) -> Files:
-    """All files named like `SUFFIXES` (any case) below the paths; a path that is a file counts whatever its name.
-
-    Links to folders are followed, except to a folder that is visited anyway or has been.
-
-    Raises:
-        ReadError: one of the paths does not exist.
-    """
-    roots = [os.path.abspath(path) for path in paths]
-    found: dict[str, str] = {}
-    unreadable: dict[str, str] = {}
-    for root in roots:
-        if os.path.isfile(root):
-            found.setdefault(root, os.path.dirname(root))
-        elif not os.path.isdir(root):
-            raise ReadError(f"no such file or folder: {root}")
-    real_roots = [os.path.realpath(root) for root in roots if os.path.isdir(root)]
-    visited: set[str] = set()
-    for root in roots:
-        stack = [root] if os.path.isdir(root) else []
-        while stack:
-            folder = stack.pop()
-            real = os.path.realpath(folder)
-            if real in visited:
-                continue
-            visited.add(real)
-            try:
-                entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-            except OSError as error:
-                unreadable[folder] = error.strerror or str(error)
-                continue
-            for entry in entries:
-                if entry.is_dir():
-                    if entry.is_symlink():
-                        target = os.path.realpath(entry.path)
-                        if any(_is_below(target, other) or _is_below(other, target) for other in real_roots):
-                            continue
-                    stack.append(entry.path)
-                elif entry.name.lower().endswith(SUFFIXES):
-                    found.setdefault(entry.path, root)
-    return Files(dict(sorted(found.items())), unreadable)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    path, folder = os.path.normcase(path), os.path.normcase(folder)
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
 def drawing_id(path: str) -> str:
     """The id of the drawing at an absolute path: 16 hexadecimal digits."""
     key = os.path.normcase(path).encode("utf-8", "surrogateescape")
@@ -400,7 +335,7 @@ class Archive:
             if row and self._is_current(row, path, redo):
                 report.files.append(FileReport(portable(path), "unchanged", row["status"], row["message"] or ""))
                 continue
-            root = next((other for other in roots if _is_below(path, os.path.normpath(other))), root)
+            root = next((other for other in roots if is_below(path, os.path.normpath(other))), root)
             place = {"id": drawing_id(path), "root": Path(portable(root)).as_posix()}
             place["path"] = Path(os.path.relpath(portable(path), portable(root))).as_posix()
             readable = row is not None and row["status"] != "failed" and redo != "all"
@@ -451,9 +386,10 @@ class Archive:
             with progress_bar("indexing", len(tasks), quiet) as advance, closing(stream):  # type: ignore[type-var]
                 for outcome in stream:
                     place = tasks[outcome.item]
+                    error = without_path(outcome.error or "", outcome.item[0])
                     row = {
                         **place,
-                        **(outcome.value or _failed_row(outcome.item[0], outcome.error or "")),
+                        **(outcome.value or _failed_row(outcome.item[0], error)),
                         "indexed": _now(),
                     }
                     batch.append(row)
@@ -462,7 +398,7 @@ class Archive:
                     status = row.get("status") or (before or {})["status"]
                     path = portable(outcome.item[0])
                     report.files.append(
-                        FileReport(path, action, status, outcome.error or "", round(outcome.seconds, 4))
+                        FileReport(path, action, status, error, round(outcome.seconds, 4))
                     )
                     advance()
                     if len(batch) >= BATCH_ROWS or time.monotonic() - since > BATCH_SECONDS:
@@ -518,9 +454,9 @@ class Archive:
         gone: list[str] = []
         for id, row in known.items():
             path = os.path.normpath(os.path.join(row["root"], row["path"]))
-            if id in present or not any(_is_below(path, portable(folder)) for folder in paths):
+            if id in present or not any(is_below(path, portable(folder)) for folder in paths):
                 continue
-            if any(_is_below(path, portable(folder)) for folder in files.unreadable) or os.path.exists(path):
+            if any(is_below(path, portable(folder)) for folder in files.unreadable) or os.path.exists(path):
                 report.files.append(FileReport(path, "unreachable", row["status"]))
             else:
                 gone.append(id)

@@ -8,11 +8,14 @@ command line is wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
+import math
 import os
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from deepdxf import __version__
@@ -22,40 +25,66 @@ if TYPE_CHECKING:
     from deepdxf.archive import Archive, Hit, IndexReport
     from deepdxf.drawing import Drawing
     from deepdxf.encoder import Encoder, Switches
-    from deepdxf.report import Card
+    from deepdxf.report import Card, Value
 
 Arguments = argparse.Namespace
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code."""
-    make_output_unicode()
-    arguments = parser().parse_args(argv)
+    prepare_output()
+    debug = False
     try:
-        code: int = arguments.run(arguments)
-        sys.stdout.flush()
+        try:
+            arguments = parser().parse_args(argv)
+            debug = arguments.debug
+            code: int = arguments.run(arguments)
+        finally:
+            sys.stdout.flush()  # here, where a failure is reported like any other
     except KeyboardInterrupt:
-        if arguments.debug:
+        if debug:
             raise
         print("interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader, e.g. `head`, has seen enough
+        drop_output()  # the reader, e.g. `head`, has seen enough
         return 0
-    except (DeepDXFError, OSError, MemoryError) as error:
-        if arguments.debug:
+    except Exception as error:
+        if debug:
             raise
-        text = str(error) if isinstance(error, DeepDXFError) else f"{type(error).__name__}: {error}"
-        print(f"deepdxf: {' '.join(text.split())}", file=sys.stderr)
+        drop_output()
+        print(f"deepdxf: {shown(' '.join(error_text(error).split()))}", file=sys.stderr)
         return 1
     return code
 
 
-def make_output_unicode() -> None:
+def error_text(error: Exception) -> str:
+    """What to tell the user of an error."""
+    if isinstance(error, DeepDXFError):
+        return str(error)
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    if isinstance(error, MemoryError):
+        return "the memory is used up"
+    return f"{type(error).__name__}: {error}; this is a defect of deepdxf, --debug shows where"
+
+
+def prepare_output() -> None:
     """Output in UTF-8 wherever it goes: names of drawings hold characters that many consoles' code pages lack."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the caller
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115  # as long as the process
+        elif hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+def drop_output() -> None:
+    """Let what standard output holds and cannot write vanish, or Python would complain about it when it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 # --- commands --------------------------------------------------------------------------------------------------------
@@ -70,51 +99,53 @@ def inspect(arguments: Arguments) -> int:
     summary = summarise(drawing)
     if arguments.json:
         return print_json({"file": str(arguments.file), **summary.to_dict(), "frame": drawing.frame.tolist()})
-    unit = f" units of {summary.unit_mm:g} mm" if summary.unit_mm else " units (unit not stated)"
+    version = f"{summary.format.upper()} {summary.version}"
+    if summary.version in RELEASES:
+        version += f" (release {RELEASES[summary.version]})"
     print_pairs(
         {
             "file": str(arguments.file),
             "status": summary.status,
-            "format": f"{summary.format.upper()} {summary.version}, read by {summary.reader}, space {summary.space}",
-            "size": f"{summary.width:g} × {summary.height:g}{unit}",
+            "format": f"{version}, read by {summary.reader}",
+            "space": summary.space,
+            "size": size_text(summary.width, summary.height, summary.unit_mm),
             "entities": f"{summary.entities}: " + listed(f"{n} {name}" for name, n in summary.counts.items()),
             "layers": listed(summary.layers),
             "blocks": listed(summary.blocks),
             "texts": listed(summary.texts),
-            "dimensions": listed(f"{value:g}" for value in summary.dimensions),
+            "dimensions": listed(number(value, 6) for value in summary.dimensions),
             "title block": listed(f"{tag}={value}" for tag, value in summary.fields),
             "ignored": listed(f"{n} {name}" for name, n in summary.ignored.items()),
+            "problems": listed(f"{code} ({count}: {message})" for code, message, count in summary.problems),
         }
     )
-    for code, message, count in summary.problems:
-        print(f"  {code} ({count}): {message}")
     return 0
+
+
+# What people call the versions of the format
+RELEASES = {
+    "AC1006": "R10",
+    "AC1009": "R12",
+    "AC1012": "R13",
+    "AC1014": "R14",
+    "AC1015": "2000",
+    "AC1018": "2004",
+    "AC1021": "2007",
+    "AC1024": "2010",
+    "AC1027": "2013",
+    "AC1032": "2018",
+}
 
 
 def encode(arguments: Arguments) -> int:
     """Sequence code and geometry code of drawings, one file each."""
-    from deepdxf.archive import find_files, portable
-    from deepdxf.graph import encode as encode_drawing
-    from deepdxf.reader import read
-    from deepdxf.sequence import classic, write_h5
+    from deepdxf.embed import encode_files
 
-    found = find_files(arguments.paths)
-    done: dict[str, str] = {}
-    failed = {portable(folder): reason for folder, reason in found.unreadable.items()}
-    for path, root in found.paths.items():
-        name = Path(os.path.relpath(portable(path), portable(root))).as_posix()
-        target = arguments.out / f"{name}.{arguments.format}"
-        try:
-            drawing = read(path)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if arguments.format == "h5":
-                write_h5(target, classic(drawing))
-            else:
-                encode_drawing(drawing, name).save(target)
-            done[name] = str(target)
-        except DeepDXFError as error:
-            failed[name] = str(error)
-    return print_outcome(arguments, {"encoded": done}, failed, f"{len(done)} drawings encoded into {arguments.out}")
+    done, failed = encode_files(
+        arguments.paths, arguments.out, arguments.format, workers=arguments.workers, quiet=arguments.quiet
+    )
+    text = f"{len(done)} drawings encoded into {arguments.out}"
+    return print_outcome(arguments, {"encoded": done}, failed, len(done), text)
 
 
 def embed(arguments: Arguments) -> int:
@@ -122,20 +153,24 @@ def embed(arguments: Arguments) -> int:
     import numpy as np
 
     from deepdxf.embed import embed_files
-    from deepdxf.report import write_atomically
+    from deepdxf.files import check_writable, replacing
 
-    result = embed_files(arguments.paths, arguments.encoder, workers=arguments.workers, quiet=is_quiet(arguments))
-    write_atomically(
-        arguments.out, lambda stream: np.savez(stream, files=np.array(result.files, np.str_), vectors=result.vectors)
-    )
+    check_writable(arguments.out)
+    result = embed_files(arguments.paths, arguments.encoder, workers=arguments.workers, quiet=arguments.quiet)
+    with replacing(arguments.out) as partial, partial.open("wb") as stream:
+        np.savez(stream, files=np.array(result.files, np.str_), vectors=result.vectors)
     shape = list(result.vectors.shape)
     facts = {"encoder": arguments.encoder, "out": str(arguments.out), "shape": shape}
     text = f"{shape[0]} vectors of length {shape[1]} in {arguments.out}"
-    return print_outcome(arguments, facts, result.failed, text)
+    return print_outcome(arguments, facts, result.failed, len(result.files), text)
 
 
 def index(arguments: Arguments) -> int:
     """Bring an archive up to date with folders of drawings."""
+    if arguments.report:
+        from deepdxf.files import check_writable
+
+        check_writable(arguments.report)
     archive, report = index_folders(
         arguments.paths,
         arguments.archive,
@@ -146,7 +181,7 @@ def index(arguments: Arguments) -> int:
         redo=arguments.redo,
         prune=arguments.prune,
         thumbnails=not arguments.no_thumbnails,
-        quiet=is_quiet(arguments),
+        quiet=arguments.quiet,
     )
     if arguments.report:
         from deepdxf.report import write_csv, write_json
@@ -190,9 +225,9 @@ def print_index_report(archive: Archive, report: IndexReport, written: Path | No
     """Totals, then a line for each file that failed or went missing."""
     for file in report.files:
         if file.action in ("added", "updated") and file.status == "failed":
-            print(f"  failed: {file.path}: {file.message}", file=sys.stderr)
+            complain("failed", file.path, file.message)
         elif file.action in ("vanished", "removed", "unreachable"):
-            print(f"  {file.action}: {file.path} {file.message}".rstrip(), file=sys.stderr)
+            complain(file.action, file.path, file.message)
     done = listed(f"{count} {action}" for action, count in report.actions().items()) or "no drawings found"
     states = listed(f"{count} {status}" for status, count in report.statuses().items())
     print(f"{done} in {report.seconds:.1f} s; {len(archive)} in the archive" + (f" ({states})" if states else ""))
@@ -204,58 +239,78 @@ def print_index_report(archive: Archive, report: IndexReport, written: Path | No
 
 def search(arguments: Arguments) -> int:
     """The drawings of an archive that are most similar to a file, or to one of its own, or that hold a text."""
-    from deepdxf import encoder, reader
-    from deepdxf.archive import Archive, drawing_id
+    from deepdxf.archive import Archive
 
     if sum(value is not None for value in (arguments.file, arguments.id, arguments.text)) != 1:
         arguments.fail("name one query: a FILE, or --id ID, or --text WORDS")
+    if arguments.text is not None and (arguments.any_size or arguments.mirrored or arguments.rotated):
+        arguments.fail("--any-size, --mirrored and --rotated are about shapes: they need a FILE or --id")
     archive = Archive.open(arguments.archive)
     drawing: Drawing | None = None
-    own = arguments.id
     if arguments.text is not None:
         hits = archive.find_text(arguments.text, arguments.k, where=arguments.where)
-        note = f"text {arguments.text!r}"
+        if arguments.min_score is not None:
+            hits = [hit for hit in hits if hit.score >= arguments.min_score]
+        note = "drawings with all of these words"
     else:
-        search_encoder = encoder_of(archive)
         switches = switches_of(arguments)
-        if arguments.file is not None:
-            path = os.path.abspath(arguments.file)
-        else:
-            record = archive.get(arguments.id)
-            path = os.path.join(record["root"], record["path"])
-        own = own or drawing_id(path)
-        if arguments.file is None and switches == encoder.Switches():
-            query = archive.vector(arguments.id)[None]
-        else:
-            drawing = reader.read(path)
-            query = search_encoder.query(drawing, switches)
-        # one more, because the query itself is no answer
-        hits = archive.search(query, arguments.k + 1, min_score=arguments.min_score, where=arguments.where)
-        hits = [hit for hit in hits if hit.id != own][: arguments.k]
+        limits = {"min_score": arguments.min_score, "where": arguments.where}
+        hits, drawing = similar(archive, arguments.file, arguments.id, switches, arguments.k, **limits)
         note = describe(switches)
-    records = {hit.id: archive.get(hit.id) for hit in hits}
+    records = records_of(archive, [hit.id for hit in hits])
+    hits = [hit for hit in hits if hit.id in records]
     rows = [hit_row(rank, hit, records[hit.id]) for rank, hit in enumerate(hits, 1)]
     if arguments.html:
-        from deepdxf import render
-        from deepdxf.report import Card, gallery
-
-        if drawing is not None:
-            card = Card(path, render.thumbnail(drawing), drawing_facts(drawing), file=Path(path))
-        elif own is not None:
-            card = hit_card(archive, own, None)
+        if arguments.text is not None:
+            card = text_card(arguments.text)
+        elif arguments.file is not None and drawing is not None:
+            card = drawing_card(arguments.file, drawing)
         else:
-            card = Card(note, b"")
-        gallery(arguments.html, card, [hit_card(archive, hit.id, hit.score) for hit in hits], note=note)
+            card = hit_card(archive, arguments.id, None)
+        write_gallery(arguments.html, archive, card, hits, note)
     if arguments.csv:
         from deepdxf.report import write_csv
 
         write_csv(arguments.csv, rows)
     if arguments.json:
-        return print_json({"query": str(arguments.file or own or arguments.text), "hits": rows})
+        return print_json({"query": str(arguments.file or arguments.id or arguments.text), "hits": rows})
     print_hits(rows)
     if arguments.html:
         print(f"gallery: {arguments.html}")
     return 0
+
+
+def similar(
+    archive: Archive, file: Path | None, id: str | None, switches: Switches, k: int, **limits: Any
+) -> tuple[list[Hit], Drawing | None]:
+    """The drawings most similar to a file, or to the one of the archive with an id, without itself.
+
+    Args:
+        limits: ``min_score`` and ``where`` of `Archive.search`.
+
+    Returns:
+        The hits, and the query if it had to be read.
+    """
+    from deepdxf import reader
+    from deepdxf.archive import drawing_id
+    from deepdxf.encoder import Switches
+
+    drawing: Drawing | None = None
+    if id is not None and switches == Switches():
+        own, vectors = id, archive.vector(id)[None]
+    else:
+        if id is not None:
+            record = archive.get(id)
+            file = Path(record["root"], record["path"])
+        assert file is not None
+        own = id or drawing_id(os.path.abspath(file))
+        search_encoder = encoder_of(archive)
+        drawing = reader.read(file)
+        vectors = search_encoder.query(drawing, switches)
+    if not vectors.any():
+        raise DeepDXFError(f"{file or id}: the drawing has nothing in it to search by")
+    hits = archive.search(vectors, k + 1, **limits)  # one more, because the query itself is no answer
+    return [hit for hit in hits if hit.id != own][:k], drawing
 
 
 def encoder_of(archive: Archive) -> Encoder:
@@ -263,23 +318,46 @@ def encoder_of(archive: Archive) -> Encoder:
     from deepdxf import encoder
     from deepdxf.errors import EncoderError
 
-    name = archive.encoder_id.rsplit("-", 1)[0].split("-", 1)[0]
-    if name in encoder.ENCODERS:
-        found = encoder.load(name)
-        if found.id == archive.encoder_id:
-            return found
+    for name, (module, cls, _) in encoder.ENCODERS.items():
+        if getattr(importlib.import_module(module), cls).id == archive.encoder_id:
+            return encoder.load(name)
     raise EncoderError(
         f"the archive was made with encoder {archive.encoder_id!r}, which this version does not have; index into a new one"
     )
 
 
+ROW_COLUMNS = ("status", "entities", "width_mm", "height_mm", "width", "height", "layer")
+ROWS_AT_ONCE = 400  # ids that a filter can hold
+
+
+def records_of(archive: Archive, ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Columns of some drawings by id; those that another process has just removed are not in it."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for first in range(0, len(ids), ROWS_AT_ONCE):
+        some = ", ".join(f"'{id}'" for id in ids[first : first + ROWS_AT_ONCE])
+        found |= {row["id"]: row for row in archive.records(f"id in ({some})", ROW_COLUMNS)}
+    return found
+
+
+LENGTH_DECIMALS = 6  # beyond them there is but the error of the arithmetic
+
+
 def hit_row(rank: int, hit: Hit, record: Mapping[str, Any]) -> dict[str, Any]:
     """A hit as a row of tables and files."""
-    columns = ("status", "entities", "width_mm", "height_mm", "width", "height")
+    lengths = ("width_mm", "height_mm", "width", "height")
     row: dict[str, Any] = {"rank": rank, "score": hit.score, "path": hit.path, "id": hit.id, "root": hit.root}
     if hit.match:
         row["match"] = hit.match
-    return row | {name: record[name] for name in columns} | {"layers": list(record["layer"] or ())}
+    row |= {"status": record["status"], "entities": record["entities"]}
+    row |= {name: None if record[name] is None else round(record[name], LENGTH_DECIMALS) for name in lengths}
+    return row | {"layers": list(record["layer"] or ())}
+
+
+def write_gallery(path: Path, archive: Archive, query: Card, hits: Sequence[Hit], note: str) -> None:
+    """The page with the pictures of a query and its hits."""
+    from deepdxf.report import gallery
+
+    gallery(path, query, [hit_card(archive, hit.id, hit.score) for hit in hits], note=note)
 
 
 def hit_card(archive: Archive, id: str, score: float | None) -> Card:
@@ -295,24 +373,56 @@ def hit_card(archive: Archive, id: str, score: float | None) -> Card:
         "blocks": list(record["block"] or ()),
     }
     file = Path(record["root"]) / record["path"]
-    problems = list(record["problem"] or ())
-    return Card(record["path"], archive.thumbnail(id) or b"", facts, problems, score=score, id=id, file=file)
+    problems = [*filter(None, [record["message"]]), *(record["problem"] or ())]
+    picture = archive.thumbnail(id) or no_picture()
+    return Card(record["path"], picture, facts, problems, score=score, id=id, file=file)
 
 
-def drawing_facts(drawing: Drawing) -> dict[str, Any]:
-    """What a gallery tells of a query that is not in the archive."""
-    width, height = drawing.size
-    layers = sorted({drawing.layers[i] for i in set(drawing.layer.tolist())})
-    return {"size": size_text(width, height, drawing.unit_mm), "entities": len(drawing), "layers": layers}
+def drawing_card(path: Path, drawing: Drawing) -> Card:
+    """A drawing that was read as a card of a gallery."""
+    from deepdxf.files import portable
+    from deepdxf.render import thumbnail
+    from deepdxf.report import Card
+    from deepdxf.summary import summarise
+
+    summary = summarise(drawing)
+    facts: dict[str, Value] = {
+        "status": summary.status,
+        "size": size_text(summary.width, summary.height, summary.unit_mm),
+        "entities": summary.entities,
+        "layers": summary.layers,
+        "blocks": summary.blocks,
+    }
+    problems = [code for code, _, _ in summary.problems]
+    return Card(portable(str(path)), thumbnail(drawing), facts, problems, file=Path(os.path.abspath(path)))
 
 
-def size_text(width: float | None, height: float | None, unit_mm: float | None) -> str | None:
-    """Width and height as people write them."""
+def text_card(words: str) -> Card:
+    """Words that were searched for as a card of a gallery."""
+    from deepdxf.report import Card
+
+    return Card(f"“{words}”", no_picture())
+
+
+def no_picture() -> bytes:
+    """A PNG to show where there is no picture."""
+    from deepdxf.render import png
+
+    return png('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>')
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number of at least so many digits as people write it: no exponent unless it is astronomic."""
+    return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
+def size_text(width: float | None, height: float | None, unit_mm: float | None) -> str:
+    """Width and height as people write them; empty where they are not known."""
     if width is None or height is None:
-        return None
+        return ""
     if unit_mm is None:
-        return f"{width:.4g} × {height:.4g} (unit not stated)"
-    return f"{width * unit_mm:.4g} × {height * unit_mm:.4g} mm"
+        return f"{number(width)} × {number(height)} (unit not stated)"
+    return f"{number(width * unit_mm)} × {number(height * unit_mm)} mm"
 
 
 def describe(switches: Switches) -> str:
@@ -327,8 +437,8 @@ def compare(arguments: Arguments) -> int:
     """How alike two drawings are, overall and by code."""
     from deepdxf import encoder, reader
 
-    drawings = [reader.read(path) for path in (arguments.a, arguments.b)]
-    result = encoder.similarity(encoder.load(arguments.encoder), *drawings, switches_of(arguments))
+    a, b = reader.read(arguments.a), reader.read(arguments.b)
+    result = encoder.similarity(encoder.load(arguments.encoder), a, b, switches_of(arguments))
     if arguments.json:
         document = {"a": str(arguments.a), "b": str(arguments.b), "encoder": arguments.encoder}
         return print_json({**document, "similarity": result.overall, "codes": dict(result.codes)})
@@ -342,13 +452,18 @@ def evaluate(arguments: Arguments) -> int:
     """Retrieval figures of an encoder on a folder of drawings with known groups."""
     from deepdxf import evaluate as evaluation
     from deepdxf.embed import embed_files
+    from deepdxf.files import check_writable
     from deepdxf.groups import load_groups
 
+    if arguments.rankings:
+        check_writable(arguments.rankings)
     protocol = load_groups(arguments.groups, arguments.judgements, arguments.manifest, arguments.kinds)
-    quiet = is_quiet(arguments)
-    switches = switches_of(arguments)
     embedded = embed_files(
-        [arguments.path], arguments.encoder, switches=switches, workers=arguments.workers, quiet=quiet
+        [arguments.path],
+        arguments.encoder,
+        switches=switches_of(arguments),
+        workers=arguments.workers,
+        quiet=arguments.quiet,
     )
     rankings = evaluation.rank(embedded.files, embedded.vectors, protocol.files, embedded.queries or None)
     result = evaluation.evaluate(rankings, protocol, embedded.entities)
@@ -369,7 +484,7 @@ def synth(arguments: Arguments) -> int:
     from deepdxf.batch import progress_bar
     from deepdxf.synth import generate
 
-    with progress_bar("drawing", arguments.drawings, is_quiet(arguments)) as step:
+    with progress_bar("drawing", arguments.drawings, arguments.quiet) as step:
         report = generate(arguments.out, arguments.drawings, arguments.seed, progress=lambda done, total: step())
     if arguments.json:
         return print_json({"out": str(arguments.out), **asdict(report)})
@@ -390,39 +505,53 @@ def encoders(arguments: Arguments) -> int:
 
 
 DEMO_QUERY_KIND = "revision"
+DEMO_MARK = "made-by-deepdxf-demo"  # a file: the folder is a demo's, which the next one may replace
+DEMO_DRAWINGS = 20  # fewer may lack a design with a revision
+
+
+def clear_demo(out: Path) -> None:
+    """Make the folder of a demo, without what an earlier one has left.
+
+    Raises:
+        DeepDXFError: something that is not a demo's is in it, or it cannot be written.
+    """
+    import shutil
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if not (out / DEMO_MARK).exists() and any(out.iterdir()):
+            raise DeepDXFError(f"the folder {out} is not empty; name a new one with --out")
+        (out / DEMO_MARK).touch()
+        for name in ("drawings", "archive"):
+            if (out / name).exists():
+                shutil.rmtree(out / name)
+    except OSError as error:
+        raise DeepDXFError(f"cannot write into {out}: {error.strerror or error}; name another with --out") from error
 
 
 def demo(arguments: Arguments) -> int:
     """Make an archive of generated drawings, search it, and write a gallery of the hits."""
-    import shutil
-
-    from deepdxf import encoder, reader, render
-    from deepdxf.archive import drawing_id
+    from deepdxf.encoder import Switches
     from deepdxf.groups import read_members
-    from deepdxf.report import Card, gallery
     from deepdxf.synth import generate
 
     out: Path = arguments.out
     drawings, archive_path, page = out / "drawings", out / "archive", out / "hits.html"
-    for folder in (drawings, archive_path):
-        if folder.exists():
-            shutil.rmtree(folder)  # of an earlier demo: these two names are the demo's own
-    quiet = is_quiet(arguments)
+    clear_demo(out)
     say = (lambda text: None) if arguments.json else print
     report = generate(drawings, arguments.drawings, arguments.seed)
     say(f"{report.files} drawings in {drawings}")
-    archive, indexed = index_folders([drawings], str(archive_path), "descriptor", quiet=quiet)
+    archive, indexed = index_folders([drawings], str(archive_path), "descriptor", quiet=arguments.quiet)
+    if indexed.interrupted:
+        raise KeyboardInterrupt
     say(f"indexed in {indexed.seconds:.1f} s into {archive_path}")
     members = read_members(drawings / "groups.csv")
     query = next(member.file for member in members if member.kind == DEMO_QUERY_KIND)
-    path = drawings / query
-    drawing = reader.read(path)
-    vectors = encoder.load("descriptor").query(drawing, encoder.Switches())
-    own = drawing_id(os.path.abspath(path))
-    hits = [hit for hit in archive.search(vectors, 11) if hit.id != own][:10]
-    rows = [hit_row(rank, hit, archive.get(hit.id)) for rank, hit in enumerate(hits, 1)]
-    card = Card(query, render.thumbnail(drawing), drawing_facts(drawing), file=path.resolve())
-    gallery(page, card, [hit_card(archive, hit.id, hit.score) for hit in hits], note="made by: deepdxf demo")
+    hits, drawing = similar(archive, drawings / query, None, Switches(), 10)
+    assert drawing is not None
+    records = records_of(archive, [hit.id for hit in hits])
+    rows = [hit_row(rank, hit, records[hit.id]) for rank, hit in enumerate(hits, 1)]
+    write_gallery(page, archive, drawing_card(drawings / query, drawing), hits, "made by: deepdxf demo")
     if arguments.json:
         return print_json({"query": query, "hits": rows, "gallery": str(page)})
     print(f"\nmost similar to {query}:")
@@ -447,17 +576,26 @@ def print_json(document: Any) -> int:
     return 0
 
 
-def print_outcome(arguments: Arguments, facts: Mapping[str, Any], failed: Mapping[str, str], text: str) -> int:
-    """What a batch did and which files failed; exit code 1 when all did."""
-    done = facts.get("encoded", facts.get("shape", [0]))
-    nothing = (len(done) if isinstance(done, dict) else done[0]) == 0
+def print_outcome(
+    arguments: Arguments, facts: Mapping[str, Any], failed: Mapping[str, str], done: int, text: str
+) -> int:
+    """What a batch did and which files failed; exit code 1 when none was done."""
     if arguments.json:
         print_json({**facts, "failed": dict(failed)})
     else:
         for name, reason in failed.items():
-            print(f"  failed: {name}: {reason}", file=sys.stderr)
+            complain("failed", name, reason)
         print(text + (f", {len(failed)} failed" if failed else ""))
-    return 1 if nothing else 0
+    if not done and not failed:
+        from deepdxf.files import SUFFIXES
+
+        raise DeepDXFError("no drawings found; files that end in " + ", ".join(SUFFIXES) + " are taken for drawings")
+    return 0 if done else 1
+
+
+def complain(what: str, path: str, reason: str) -> None:
+    """A line about one file on standard error."""
+    print(shown(f"  {what}: {path}" + (f": {reason}" if reason else "")), file=sys.stderr)
 
 
 def print_pairs(pairs: Mapping[str, str]) -> None:
@@ -465,37 +603,49 @@ def print_pairs(pairs: Mapping[str, str]) -> None:
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
         if value:
-            print(f"{name:<{width}}  {value}")
+            print(shown(f"{name:<{width}}  {value}"))
+
+
+HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # categories of characters that would move the cursor, or worse
+
+
+def shown(text: str) -> str:
+    """A text on one line of a terminal: what a drawing or a name holds can not end the line or give it commands."""
+    return "".join(c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in HIDDEN else c for c in text)
+
+
+MATCHED = 60  # characters shown of a text that was found
 
 
 def print_hits(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table of hits."""
+    """A table of hits; beside their size, their status where one is not read as it should be."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     if not rows:
-        print("no drawing passes")
+        print("no drawing of the archive passes")
         return
     table = Table(box=None, pad_edge=False)
-    for name, justify in (
-        ("#", "right"),
-        ("score", "right"),
-        ("drawing", "left"),
-        ("size", "left"),
-        ("entities", "right"),
-    ):
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name != "drawing")  # type: ignore[arg-type]
+    with_status = any(row["status"] != "ok" for row in rows)
+    several_roots = len({row["root"] for row in rows}) > 1
+    right = {"#", "score", "entities"}
+    for name in ("#", "score", "drawing", "size", "entities", *(["status"] if with_status else [])):
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name != "drawing")
     for row in rows:
         in_mm = row["width_mm"] is not None
-        size = size_text(
-            row["width_mm" if in_mm else "width"], row["height_mm" if in_mm else "height"], 1.0 if in_mm else None
-        )
-        size = (size or "").replace(" (unit not stated)", "")
+        width, height = (row["width_mm"], row["height_mm"]) if in_mm else (row["width"], row["height"])
+        size = size_text(width, height, 1.0 if in_mm else None).replace(" (unit not stated)", "")
+        path = f"{PurePosixPath(row['root']).name}/{row['path']}" if several_roots else row["path"]
+        match = "" if path.endswith(row.get("match", "")) else row["match"]
+        match = f"  “{match if len(match) <= MATCHED else match[: MATCHED - 1] + '…'}”" if match else ""
+        entities = "" if row["entities"] is None else str(row["entities"])
         # `Text`: brackets in a name are no markup
-        name = Text(row["path"] + (f"  “{row['match']}”" if "match" in row else ""))
-        table.add_row(str(row["rank"]), f"{row['score']:.3f}", name, size, str(row["entities"]))
-    Console(width=None if sys.stdout.isatty() else 200).print(table)
+        drawing = Text(shown(path + match))
+        status = [row["status"]] if with_status else []
+        table.add_row(str(row["rank"]), f"{row['score']:.3f}", drawing, size, entities, *status)
+    # lines of a file or a pipe are as long as they need to be
+    Console(width=None if sys.stdout.isatty() else 100_000).print(table)
 
 
 def listed(items: Iterable[str]) -> str:
@@ -503,10 +653,6 @@ def listed(items: Iterable[str]) -> str:
     items = list(items)
     more = f" … and {len(items) - LISTED} more" if len(items) > LISTED else ""
     return ", ".join(items[:LISTED]) + more
-
-
-def is_quiet(arguments: Arguments) -> bool:
-    return bool(arguments.quiet)
 
 
 # --- the parser ------------------------------------------------------------------------------------------------------
@@ -537,6 +683,7 @@ def parser() -> argparse.ArgumentParser:
             description=about,
             epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
             formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,  # a script that abbreviates would break when an option is added
         )
         made.set_defaults(run=run, fail=made.error)
         made.add_argument("--json", action="store_true", help="print a JSON document")
@@ -557,22 +704,31 @@ def parser() -> argparse.ArgumentParser:
     def workers_option(made: argparse.ArgumentParser) -> None:
         made.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
 
+    def seed_option(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--seed", type=int, default=0, metavar="S", help="another number, other drawings (default: %(default)s)"
+        )
+
     def switch_options(made: argparse.ArgumentParser) -> None:
         made.add_argument("--any-size", action="store_true", help="the same shape at another scale is as good")
         made.add_argument("--mirrored", action="store_true", help="a mirrored drawing is as good")
         made.add_argument("--rotated", action="store_true", help="a drawing turned by 90°, 180° or 270° is as good")
 
     made = command("inspect", inspect, "deepdxf inspect bracket.dxf\ndeepdxf inspect sheet.dwg --space paper --json")
-    made.add_argument("file", type=Path, metavar="FILE")
+    made.add_argument("file", type=Path, metavar="FILE", help="the drawing")
     made.add_argument(
-        "--space", default="auto", help="auto, model, paper, or the name of a layout (default: %(default)s)"
+        "--space",
+        default="auto",
+        metavar="NAME",
+        help="auto, model, paper, or the name of a layout (default: %(default)s)",
     )
 
     made = command(
         "encode", encode, "deepdxf encode drawings --out codes\ndeepdxf encode a.dxf --out codes --format h5"
     )
     made.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files and folders")
-    made.add_argument("--out", type=Path, required=True, metavar="DIR")
+    made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the codes")
+    workers_option(made)
     made.add_argument(
         "--format",
         choices=("npz", "h5"),
@@ -584,7 +740,7 @@ def parser() -> argparse.ArgumentParser:
         "embed", embed, "deepdxf embed drawings --out vectors.npz\ndeepdxf embed a.dxf b.dwg --out two.npz --json"
     )
     made.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files and folders")
-    made.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    made.add_argument("--out", type=Path, required=True, metavar="FILE.npz", help="the file to write")
     encoder_option(made)
     workers_option(made)
 
@@ -625,10 +781,12 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the drawing to search for")
     archive_option(made)
-    made.add_argument("--id", metavar="ID", help="search for a drawing of the archive")
+    made.add_argument(
+        "--id", metavar="ID", help="search for a drawing of the archive; ids stand in --json, --csv and --html"
+    )
     made.add_argument("--text", metavar="WORDS", help="search in texts, title blocks and file names")
     made.add_argument("-k", type=positive, default=10, metavar="K", help="number of hits (default: %(default)s)")
-    made.add_argument("--min-score", type=float, metavar="S", help="the lowest score of a hit")
+    made.add_argument("--min-score", type=finite, metavar="S", help="the lowest score of a hit")
     made.add_argument("--where", metavar="FILTER", help="only drawings that pass; see docs/filters.md")
     made.add_argument("--html", type=Path, metavar="FILE", help="write a gallery with pictures")
     made.add_argument("--csv", type=Path, metavar="FILE", help="write the hits as CSV")
@@ -637,8 +795,8 @@ def parser() -> argparse.ArgumentParser:
     made = command(
         "compare", compare, "deepdxf compare old.dxf new.dxf\ndeepdxf compare left.dxf right.dxf --mirrored --json"
     )
-    made.add_argument("a", type=Path, metavar="A")
-    made.add_argument("b", type=Path, metavar="B")
+    made.add_argument("a", type=Path, metavar="A", help="a drawing")
+    made.add_argument("b", type=Path, metavar="B", help="another")
     encoder_option(made)
     switch_options(made)
 
@@ -667,30 +825,65 @@ def parser() -> argparse.ArgumentParser:
 
     made = command("synth", synth, "deepdxf synth drawings --drawings 1000 --seed 1")
     made.add_argument("out", type=Path, metavar="OUT", help="a new or empty folder")
-    made.add_argument("--drawings", type=positive, default=300, metavar="N", help="(default: %(default)s)")
-    made.add_argument("--seed", type=int, default=0, metavar="S", help="(default: %(default)s)")
+    made.add_argument(
+        "--drawings", type=positive, default=300, metavar="N", help="how many to generate (default: %(default)s)"
+    )
+    seed_option(made)
 
     command("encoders", encoders, "deepdxf encoders")
 
     made = command("demo", demo, "deepdxf demo\ndeepdxf demo --out my-demo --drawings 500")
-    made.add_argument("--out", type=Path, default=Path("demo"), metavar="DIR", help="(default: %(default)s)")
-    made.add_argument("--drawings", type=positive, default=300, metavar="N", help="(default: %(default)s)")
-    made.add_argument("--seed", type=int, default=0, metavar="S", help="(default: %(default)s)")
+    made.add_argument(
+        "--out",
+        type=Path,
+        default=Path("demo"),
+        metavar="DIR",
+        help="a new folder, or an earlier demo's, which is replaced (default: %(default)s)",
+    )
+    made.add_argument(
+        "--drawings",
+        type=demo_size,
+        default=300,
+        metavar="N",
+        help=f"how many to generate, at least {DEMO_DRAWINGS} (default: %(default)s)",
+    )
+    seed_option(made)
     return top
 
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of 1 or more")
-    return number
+    return whole(text, 1)
+
+
+def demo_size(text: str) -> int:
+    """A whole number of at least `DEMO_DRAWINGS`."""
+    return whole(text, DEMO_DRAWINGS)
+
+
+def whole(text: str, least: int) -> int:
+    """A whole number of at least ``least``."""
+    if not text.isdecimal() or (value := int(text)) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of {least} or more")
+    return value
+
+
+def finite(text: str) -> float:
+    """A number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number")
+    return value
 
 
 def positive_number(text: str) -> float:
     """A number above 0."""
-    if not (number := float(text)) > 0:
+    if (value := finite(text)) <= 0:
         raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
-    return number
+    return value
 
 
 def run() -> NoReturn:

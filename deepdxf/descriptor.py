@@ -48,7 +48,9 @@ COARSE_STEP = 0.2  # of relative pairs: relative sizes change whenever the frame
 TINY = 1e-9  # sizes below this have no logarithm
 
 NEIGHBOURS, CANDIDATES = 4, 8
-CELLS, DIRECTIONS, GRID_BLUR = 8, 4, 0.5
+LEVEL = 1e-3  # neighbours whose offset leaves an axis by less than this share lie level
+CELLS, DIRECTIONS, GRID_BLUR, MARGIN = 8, 4, 0.5, 0.25
+DIRECTION_PHASE = 0.3  # of a direction: borders between directions lie where chords of circles and common slopes do not
 CHANNELS = DIRECTIONS + 3  # and curves, texts, fills
 MASS_REACH = 2.2  # half side of the mass grid, in standard deviations of the strokes around their centre
 
@@ -188,13 +190,17 @@ def size_tokens(pen: Strokes, unit: float, step: float) -> Tokens:
     return mix(pen.kind, steps(size[:, 0], step), steps(size[:, 1], step))
 
 
-def pair_tokens(pen: Strokes, neighbours: IntArray, unit: float, step: float) -> Tokens:
+def pair_tokens(pen: Strokes, neighbours: IntArray, unit: float, step: float, handed: bool) -> Tokens:
     """One token a pair of neighbours (p, 2): both size tokens and the offset of their centres, in either order."""
     i, j = neighbours.T
     token = size_tokens(pen, unit, step)
-    offset = np.abs(pen.centre[j] - pen.centre[i]) / unit
+    offset = (pen.centre[j] - pen.centre[i]) / unit
+    # rising or falling from the one to the other: the same in either order and upside down, not in a mirror
+    level = (not handed) | (np.abs(offset).min(axis=1) <= LEVEL * np.abs(offset).max(axis=1))
+    hand = np.where(level, 0, np.sign(offset[:, 0]) * np.sign(offset[:, 1])).astype(np.int64)
+    offset = np.abs(offset)
     low, high = np.minimum(token[i], token[j]), np.maximum(token[i], token[j])
-    return mix(low.view(np.int64), high.view(np.int64), steps(offset[:, 0], step), steps(offset[:, 1], step))
+    return mix(low.view(np.int64), high.view(np.int64), hand, steps(offset[:, 0], step), steps(offset[:, 1], step))
 
 
 def neighbour_pairs(pen: Strokes) -> IntArray:
@@ -229,7 +235,8 @@ def fold(tokens: Tokens, weight: FloatArray, dim: int) -> FloatArray:
     value = (1.0 + np.log(count)) * weight[(distinct % np.uint64(BUCKETS)).astype(np.int64)]
     sign = np.where((distinct >> np.uint64(40)) & np.uint64(1), 1.0, -1.0)
     slot = ((distinct >> np.uint64(20)) % np.uint64(dim)).astype(np.int64)
-    return np.bincount(slot, sign * value, dim)
+    folded: FloatArray = np.bincount(slot, sign * value, dim).astype(np.float64)
+    return folded
 
 
 # --- grids and numbers -----------------------------------------------------------------------------------------------
@@ -240,16 +247,28 @@ def grid(lines: FloatArray, direction: IntArray, pen: Strokes, frame: FloatArray
 
     Channels: line by direction, then number of curves, texts and fills; square roots, blurred.
     """
-    pixels = to_pixels(lines, frame, CELLS, margin=0.0)
+    # a margin: lines on the frame's border, which many drawings have, then lie inside whatever the rounding
+    pixels = to_pixels(lines, frame, CELLS, margin=MARGIN)
     channels = [ink(pixels[direction == d], CELLS) for d in range(DIRECTIONS)]
-    spot = to_pixels(np.hstack([pen.centre, pen.centre]), frame, CELLS, margin=0.0)[:, :2]
-    cell = np.clip(spot, 0, CELLS - 1e-6).astype(np.int64)
-    inside = ((spot >= -0.5) & (spot <= CELLS + 0.5)).all(axis=1)
+    spot = to_pixels(np.hstack([pen.centre, pen.centre]), frame, CELLS, margin=MARGIN)[:, :2]
     for names in (("arc", "circle"), ("text", "mtext", "dimension", "leader"), ("hatch", "solid", "point")):
-        mask = inside & np.isin(pen.kind, [KINDS.index(name) for name in names])
-        count = np.bincount(cell[mask, 1] * CELLS + cell[mask, 0], minlength=CELLS**2)
-        channels.append(count.reshape(CELLS, CELLS).astype(np.float32))
+        channels.append(splat(spot[np.isin(pen.kind, [KINDS.index(name) for name in names])]))
     return np.concatenate([blur(np.sqrt(channel), GRID_BLUR).ravel() for channel in channels])
+
+
+def splat(spot: FloatArray) -> NDArray[np.float32]:
+    """(CELLS, CELLS) points (m, 2) in cell coordinates, each shared by its four nearest cells; what lies outside is lost."""
+    image = np.zeros((CELLS, CELLS))
+    corner = np.floor(spot - 0.5)
+    share = spot - 0.5 - corner
+    for dx in (0, 1):
+        for dy in (0, 1):
+            x, y = corner[:, 0] + dx, corner[:, 1] + dy
+            weight = np.abs(1 - dx - share[:, 0]) * np.abs(1 - dy - share[:, 1])
+            inside = (x >= 0) & (x < CELLS) & (y >= 0) & (y < CELLS)
+            cell = (y[inside] * CELLS + x[inside]).astype(np.int64)
+            image += np.bincount(cell, weight[inside], CELLS**2).reshape(CELLS, CELLS)
+    return image.astype(np.float32)
 
 
 def mass_frame(pen: Strokes) -> FloatArray:
@@ -265,8 +284,8 @@ def mass_frame(pen: Strokes) -> FloatArray:
 def soft_bins(value: float, low: float, high: float, count: int) -> FloatArray:
     """(count,) a number as a bump on an axis of bins: near numbers have near bumps. Unit length."""
     centres, width = np.linspace(low, high, count, retstep=True)
-    bump = np.exp(-0.5 * ((np.clip(value, low, high) - centres) / width) ** 2)
-    return bump / np.linalg.norm(bump)
+    bump: FloatArray = np.exp(-0.5 * ((np.clip(value, low, high) - centres) / width) ** 2)
+    return unit(bump)
 
 
 def unit(vector: FloatArray) -> FloatArray:
@@ -334,7 +353,7 @@ class Descriptor:
         lines, owner = segments(drawing, max(width, height) / CELLS / 16)
         lines = lines[np.isin(drawing.cls[owner], (C.LINE, C.LWPOLYLINE, C.ARC, C.CIRCLE, C.SPLINE))]
         angle = np.arctan2(lines[:, 3] - lines[:, 1], lines[:, 2] - lines[:, 0]) % np.pi
-        direction = np.round(angle / np.pi * DIRECTIONS).astype(np.int64) % DIRECTIONS
+        direction = np.round(angle / np.pi * DIRECTIONS + DIRECTION_PHASE).astype(np.int64) % DIRECTIONS
         parts["frame grid"] = grid(lines, direction, pen, frame)
         parts["mass grid"] = grid(lines, direction, pen, mass_frame(pen))
         millimetre = drawing.unit_mm or 1.0
@@ -357,8 +376,8 @@ def bags(drawing: Drawing, pen: Strokes) -> dict[str, Tokens]:
     return {
         "sizes": size_tokens(pen, millimetre, STEP),
         "relative sizes": size_tokens(pen, diagonal, STEP),
-        "pairs": pair_tokens(pen, pairs, millimetre, STEP),
-        "relative pairs": pair_tokens(pen, pairs, diagonal, COARSE_STEP),
+        "pairs": pair_tokens(pen, pairs, millimetre, STEP, handed=False),
+        "relative pairs": pair_tokens(pen, pairs, diagonal, COARSE_STEP, handed=True),
     }
 
 
@@ -387,4 +406,5 @@ def shipped_frequencies() -> FloatArray:
         resources.files("deepdxf").joinpath("data/token_frequencies.npz").open("rb") as stream,
         np.load(stream) as data,
     ):
-        return data["idf"] * FREQUENCY_STEP
+        table: FloatArray = data["idf"] * FREQUENCY_STEP
+        return table

@@ -1,32 +1,82 @@
-"""Vectors of many files without an archive: what `embed`, `evaluate` and the experiments share."""
+"""Many files without an archive: their vectors (`embed`, `evaluate`, experiments) and their codes (`encode`)."""
 
 from __future__ import annotations
 
 import functools
-import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypeVar
 
 import numpy as np
 
-from deepdxf import encoder
+from deepdxf import encoder, graph
 from deepdxf.batch import progress_bar, read_many
 from deepdxf.encoder import Switches, Vectors
-from deepdxf.archive import find_files, portable
+from deepdxf.errors import DeepDXFError
+from deepdxf.files import find_files, portable, relative_names, without_path
 from deepdxf.reader import read
+from deepdxf.sequence import classic, write_h5
+
+Result = TypeVar("Result")
 
 
 @dataclass
 class Embedded:
     """Vectors of files; entries stand in the order of the sorted names."""
 
-    files: list[str] = field(default_factory=list)  # n names, relative to the folder that was given, with "/"
+    files: list[str] = field(default_factory=list)  # n names, see `relative_names`
     vectors: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (n, d)
     queries: dict[str, Vectors] = field(default_factory=dict)  # name -> (m, d) of `Encoder.query`, where asked for
     entities: dict[str, int] = field(default_factory=dict)  # name -> rows of the drawing
     milliseconds: dict[str, float] = field(default_factory=dict)  # name -> time to encode, reading not counted
     failed: dict[str, str] = field(default_factory=dict)  # name -> why it could not be read
+
+
+def for_each_file(
+    paths: Sequence[str | Path],
+    work: Callable[[tuple[str, str]], Result],
+    title: str,
+    *,
+    workers: int | None = None,
+    timeout_s: float = 120.0,
+    memory_mb: int = 2000,
+    quiet: bool = True,
+) -> tuple[dict[str, Result], dict[str, str]]:
+    """Apply ``work`` to (absolute path, name) of all drawings below some paths, in worker processes.
+
+    Args:
+        paths: files and folders.
+        work: picklable.
+        title: of the progress bar.
+        workers, timeout_s, memory_mb: see `read_many`.
+        quiet: no progress bar.
+
+    Returns:
+        Results by name and reasons by name of what failed, both sorted; names as in `relative_names`.
+
+    Raises:
+        ReadError: one of the paths does not exist.
+        DeepDXFError: two files would have the same name.
+    """
+    found = find_files(paths)
+    names = relative_names(found)
+    done: dict[str, Result] = {}
+    failed = {portable(folder): f"folder cannot be listed: {reason}" for folder, reason in found.unreadable.items()}
+    outcomes = read_many(list(names.items()), work, workers=workers, timeout_s=timeout_s, memory_mb=memory_mb)
+    with progress_bar(title, len(names), quiet) as step:
+        for outcome in outcomes:
+            step()
+            path, name = outcome.item
+            if outcome.error is None:
+                done[name] = outcome.value  # type: ignore[assignment]  # there is a value where there is no error
+            else:
+                failed[name] = without_path(outcome.error, path)
+    return dict(sorted(done.items())), dict(sorted(failed.items()))
+
+
+# --- vectors ---------------------------------------------------------------------------------------------------------
 
 
 @functools.cache
@@ -35,16 +85,14 @@ def _shared(name: str) -> encoder.Encoder:
 
 
 @dataclass(frozen=True)
-class _Task:
+class _Embed:
     """Work of a process: one file to its vector and, where ``switches`` are not the plain ones, its query vectors."""
 
     encoder: str
     switches: Switches
 
-    def __call__(self, path: str) -> tuple[Vectors, Vectors | None, int, float]:
-        import time
-
-        drawing = read(path)
+    def __call__(self, item: tuple[str, str]) -> tuple[Vectors, Vectors | None, int, float]:
+        drawing = read(item[0])
         start = time.perf_counter()
         vector = _shared(self.encoder).encode([drawing])[0]
         seconds = time.perf_counter() - start
@@ -63,38 +111,94 @@ def embed_files(
     memory_mb: int = 2000,
     quiet: bool = True,
 ) -> Embedded:
-    """Encode all drawings below some paths in worker processes.
+    """Vectors of all drawings below some paths.
 
     Args:
         paths: files and folders.
         name: encoder, see `encoder.ENCODERS`.
         switches: if given and not the plain ones, query vectors under them are made too.
-        workers, timeout_s, memory_mb: see `read_many`.
-        quiet: no progress bar.
+        workers, timeout_s, memory_mb, quiet: see `for_each_file`.
 
     Raises:
-        ReadError: one of the paths does not exist.
         EncoderError: the encoder is unknown or lacks an extra.
+        DeepDXFError: as `for_each_file`.
     """
     dim = encoder.load(name).dim  # fails here, not in every worker
-    found = find_files(paths)
-    names = {
-        path: Path(os.path.relpath(portable(path), portable(root))).as_posix() for path, root in found.paths.items()
-    }
-    result = Embedded(failed={portable(folder): reason for folder, reason in found.unreadable.items()})
-    vectors: dict[str, Vectors] = {}
-    task = _Task(name, switches or Switches())
-    outcomes = read_many(list(names), task, workers=workers, timeout_s=timeout_s, memory_mb=memory_mb)
-    with progress_bar("encoding", len(names), quiet) as step:
-        for outcome in outcomes:
-            step()
-            file = names[outcome.item]
-            if outcome.value is None:
-                result.failed[file] = outcome.error or "failed"
-                continue
-            vectors[file], queries, result.entities[file], result.milliseconds[file] = outcome.value
-            if queries is not None:
-                result.queries[file] = queries
-    result.files = sorted(vectors)
-    result.vectors = np.array([vectors[file] for file in result.files], np.float32).reshape(-1, dim)
-    return result
+    work = _Embed(name, switches or Switches())
+    done, failed = for_each_file(
+        paths, work, "encoding", workers=workers, timeout_s=timeout_s, memory_mb=memory_mb, quiet=quiet
+    )
+    return Embedded(
+        files=list(done),
+        vectors=np.array([vector for vector, *_ in done.values()], np.float32).reshape(-1, dim),
+        queries={file: queries for file, (_, queries, _, _) in done.items() if queries is not None},
+        entities={file: count for file, (_, _, count, _) in done.items()},
+        milliseconds={file: spent for file, (_, _, _, spent) in done.items()},
+        failed=failed,
+    )
+
+
+# --- codes -----------------------------------------------------------------------------------------------------------
+
+Format = Literal["npz", "h5"]
+
+
+@dataclass(frozen=True)
+class _Encode:
+    """Work of a process: one file to a file with its codes; returns the path of that."""
+
+    out: Path
+    format: Format
+
+    def __call__(self, item: tuple[str, str]) -> str:
+        path, name = item
+        target = self.out / f"{name}.{self.format}"
+        drawing = read(path)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DeepDXFError(f"cannot make the folder {target.parent}: {error.strerror or error}") from error
+        if self.format == "h5":
+            write_h5(target, classic(drawing))
+        else:
+            graph.encode(drawing, name).save(target)
+        return str(target)
+
+
+def encode_files(
+    paths: Sequence[str | Path],
+    out: Path,
+    format: Format = "npz",
+    *,
+    workers: int | None = None,
+    timeout_s: float = 120.0,
+    memory_mb: int = 2000,
+    quiet: bool = True,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """Write the codes of all drawings below some paths, one file each, named like the drawing.
+
+    Args:
+        paths: files and folders.
+        out: folder for the files; made if it is not there.
+        format: ``npz``: all codes, see `graph.DrawingCode`; ``h5``: the classic sequence matrix, see `write_h5`.
+        workers, timeout_s, memory_mb, quiet: see `for_each_file`.
+
+    Returns:
+        The written files and the reasons of what failed, by name of the drawing.
+
+    Raises:
+        DeepDXFError: ``out`` cannot be made, or as `for_each_file`.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DeepDXFError(f"cannot make the folder {out}: {error.strerror or error}; name another") from error
+    return for_each_file(
+        paths,
+        _Encode(out, format),
+        "encoding",
+        workers=workers,
+        timeout_s=timeout_s,
+        memory_mb=memory_mb,
+        quiet=quiet,
+    )

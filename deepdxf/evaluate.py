@@ -24,7 +24,6 @@ and more careful one, since the queries of a group share their answers.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +34,7 @@ from numpy.typing import NDArray
 
 from deepdxf.drawing import BoolArray, FloatArray
 from deepdxf.errors import GroupsError
+from deepdxf.files import replacing
 from deepdxf.groups import Protocol, Query
 
 CUTS = (10, 20, 30)
@@ -112,15 +112,13 @@ def write_rankings(path: Path, rankings: Rankings, depth: int | None = None) -> 
     Args:
         depth: write the best hits alone; default all, about 80 bytes each.
     """
-    part = path.with_name(path.name + ".part")  # a killed run leaves no half of a file under the name
-    with part.open("w", encoding="utf-8", newline="\n") as file:
+    with replacing(path) as partial, partial.open("w", encoding="utf-8", newline="\n") as file:
         for query in sorted(rankings.hits):
             hits = [
                 [rankings.files[i], round(float(score), SCORE_DECIMALS)]
                 for i, score in zip(rankings.hits[query][:depth], rankings.scores[query][:depth], strict=True)
             ]
             file.write(json.dumps({"query": query, "hits": hits}, ensure_ascii=False) + "\n")
-    os.replace(part, path)
 
 
 def read_rankings(path: Path) -> Rankings:

@@ -9,9 +9,10 @@ node, edge      as in graph theory; edges are a pair of row arrays, never a dens
 degree cap      bound on the partners that one entity lists, so that heaps of entities over each other stay affordable.
 core            what remains crowded when all entities that can list their partners within the cap have done so.
 
-Boxes are compared on a grid of whole numbers (`STEPS` cells along the frame's longer side), relative to the frame: the last
-bits of coordinates, which differ after a drawing was moved or saved again, then cannot add or remove an edge.
-Cost: n log n and the output, memory n and the output, for any input. Letters in shapes: n nodes, e edges, b blocks, p pairs.
+Boxes are compared on a grid of whole numbers (`STEPS` cells along the frame's longer side), relative to the frame: the
+last bits of coordinates, which differ after a drawing was moved or saved again, then cannot add or remove an edge.
+Cost: n log n and the output, memory n and the output, for any input.
+Letters in shapes: n nodes, e edges, b blocks, p pairs.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from deepdxf.vocabulary import LIMIT, Scale, column
 
 C = EntityClass
 
-STEPS = 100_000  # grid cells along the frame's longer side; boxes at most one cell apart touch: 0.01 mm on a sheet of 1 m
+STEPS = 100_000  # grid cells along the frame's longer side; at most one apart is touching: 0.01 mm on a sheet of 1 m
 REACH = 1 << 23  # what lies further out, in cells, is taken to lie there; keeps squared distances exact in float64
 
 # --- class graph -----------------------------------------------------------------------------------------------------
 
-# The ten nodes are the first ten classes. SPLINE and SOLID are merged out: a spline counts as the polyline that it could
-# be drawn as, a solid as the hatch that fills the same area.
+# The ten nodes are the first ten classes. SPLINE and SOLID are merged out: a spline counts as the polyline that it
+# could be drawn as, a solid as the hatch that fills the same area.
 N_NODES = 10
 NODE_OF_CLASS = np.array([*range(N_NODES), C.LWPOLYLINE, C.HATCH])
 MISSING = -1.0
@@ -65,7 +66,9 @@ def class_graph(drawing: Drawing) -> ClassGraph:
     successor[node[:-1], node[1:]] = successor[node[1:], node[:-1]] = 1
     np.fill_diagonal(successor, 0)
     overlap = counts[:, 1:] > 0
-    return ClassGraph(class_matrix(counts, np.bincount(node, minlength=N_NODES)), successor, (overlap | overlap.T).astype(np.uint8))
+    return ClassGraph(
+        class_matrix(counts, np.bincount(node, minlength=N_NODES)), successor, (overlap | overlap.T).astype(np.uint8)
+    )
 
 
 def content_boxes(drawing: Drawing) -> FloatArray:
@@ -107,8 +110,8 @@ def overlap_counts(box: IntArray, node: IntArray) -> IntArray:
 def class_matrix(counts: IntArray, entities: IntArray) -> NDArray[np.float32]:
     """(10, 11) matrix of the class graph from `overlap_counts` and the entities of each class (10,).
 
-    First column: entities on their own, as shares of the column's sum. The other columns, one a class: shares of the row's
-    sum; the own class is 0. A class that the drawing has not is missing: its row and its column are −1. Zero
+    First column: entities on their own, as shares of the column's sum. The other columns, one a class: shares of the
+    row's sum; the own class is 0. A class that the drawing has not is missing: its row and its column are −1. Zero
     always means that both classes are there and do not overlap.
     """
     matrix = counts.astype(float)
@@ -133,7 +136,9 @@ class Relation(IntEnum):
     SUCCESSOR = 4  # the second follows the first in the sequence code
 
 
-MAX_DEGREE = 16  # partners that an entity lists for TOUCH, OVERLAP and CONTAIN; it may be listed by any number of others
+MAX_DEGREE = (
+    16  # partners that an entity lists for TOUCH, OVERLAP and CONTAIN; it may be listed by any number of others
+)
 NEAREST = 8  # sites of box centres among which NEAR looks
 EDGE_FEATURES = ("delta_x", "delta_y", "log_size_ratio", "cos2_angle", "sin2_angle")
 
@@ -152,24 +157,24 @@ class EntityGraph:
 def entity_graph(drawing: Drawing, nodes: RichCode) -> EntityGraph:
     """The entity graph over the rows of a rich code of the same drawing.
 
-    TOUCH, OVERLAP and CONTAIN join the boxes that meet: all of them, except inside a core of entities that each meet more
-    than `MAX_DEGREE` others of the core; there only pairs at most ``MAX_DEGREE // 2`` apart in drawing order (see
-    `box_pairs`). NEAR joins an entity to the nearest box centres. Features: difference of the box centres in shares of the
-    frame's longer side; log2 of the ratio of the boxes' diagonals; cosine and sine of twice the angle between the main
-    axes, times how elongated the two are. Edges are sorted by relation, first and second node.
+    TOUCH, OVERLAP and CONTAIN join the boxes that meet: all of them, except inside a core of entities that each meet
+    more than `MAX_DEGREE` others of the core; there only pairs at most ``MAX_DEGREE // 2`` apart in drawing order (see
+    `box_pairs`). NEAR joins an entity to the nearest box centres. Features: difference of the box centres in shares of
+    the frame's longer side; log2 of the ratio of the boxes' diagonals; cosine and sine of twice the angle between the
+    main axes, times how elongated the two are. Edges are sorted by relation, first and second node.
     """
     scale = Scale.of(drawing)
     box = scale.snap(finite_boxes(drawing)[nodes.row], STEPS, REACH)
     pairs, _, left_out = box_pairs(box)
     relation, swap = relations(box, pairs)
     pairs = np.where(swap, pairs[::-1], pairs)
-    near = near_pairs(box)
-    order = np.arange(len(box))
-    successor = np.stack([order[:-1], order[1:]])
-    edges = np.concatenate([pairs, near, successor], axis=1)
-    kind = np.concatenate([relation, np.full(near.shape[1], Relation.NEAR), np.full(successor.shape[1], Relation.SUCCESSOR)])
-    sort = np.lexsort((edges[1], edges[0], kind))
-    edges, kind = edges[:, sort].astype(np.int32), kind[sort].astype(np.uint8)
+    n = len(box)
+    sort = np.argsort((relation.astype(np.int64) * n + pairs[0]) * n + pairs[1])
+    near = near_pairs(box)  # sorted, as the successors are
+    successor = np.stack([np.arange(n - 1), np.arange(1, n)]) if n else near
+    edges = np.concatenate([pairs[:, sort], near, successor], axis=1).astype(np.int32)
+    kind = np.repeat([Relation.NEAR, Relation.SUCCESSOR], [near.shape[1], successor.shape[1]])
+    kind = np.concatenate([relation[sort], kind.astype(np.uint8)])
     place = ((box[:, :2] + box[:, 2:]) / (2.0 * STEPS) + 0.5).astype(np.float32)
     return EntityGraph(place, edges, kind, edge_features(box, nodes, edges), left_out)
 
@@ -178,8 +183,10 @@ def edge_features(box: IntArray, nodes: RichCode, edges: NDArray[np.int32]) -> N
     """(e, 5) `EDGE_FEATURES`; see `entity_graph`."""
     first, second = edges
     centre = ((box[:, :2] + box[:, 2:]) / (2.0 * STEPS)).astype(np.float32)
-    size = np.log2(np.hypot(*(box[:, 2:] - box[:, :2]).T) + 1.0).astype(np.float32)  # + 1: points have a size, of one cell
-    cos, sin = nodes.values[:, column("cos2_signed")], nodes.values[:, column("sin2_signed")]
+    size = np.log2(np.hypot(*(box[:, 2:] - box[:, :2]).T) + 1.0).astype(
+        np.float32
+    )  # + 1: points have a size, of one cell
+    cos, sin = nodes.values[:, [column("cos2_signed"), column("sin2_signed")]].T
     delta = centre[second] - centre[first]
     turn_cos = cos[first] * cos[second] + sin[first] * sin[second]
     turn_sin = cos[first] * sin[second] - sin[first] * cos[second]
@@ -202,8 +209,9 @@ def relations(box: IntArray, pairs: IntArray) -> tuple[NDArray[np.uint8], BoolAr
 def near_pairs(box: IntArray) -> IntArray:
     """(2, p) pairs, lower node first, of entities and the nearest centres around them whose boxes are apart.
 
-    Entities with one centre are one site, named by its first entity: every entity of a site is joined to the names of the
-    `NEAREST` next sites. Without that, a heap of concentric entities would be its own neighbourhood, at quadratic cost.
+    Entities with one centre are one site, named by its first entity: every entity of a site is joined to the names of
+    the `NEAREST` next sites. Without that, a heap of concentric entities would be its own neighbourhood, at quadratic
+    cost.
     """
     from scipy.spatial import KDTree
 
@@ -238,25 +246,28 @@ def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> tuple[IntArray, IntArray,
     """Pairs of boxes that meet (at most one cell apart), bounded for any input.
 
     Round by round, every box that meets at most ``cap`` of those left lists them and leaves. So a sheet's border that
-    meets 50,000 entities is listed by them, and leaves when they are gone. When nearly all that are left are crowded, they
-    are the core: of their pairs only those within ``cap // 2`` rows of each other are listed.
+    meets 50,000 entities is listed by them, and leaves when they are gone. When nearly all that are left are crowded,
+    they are the core: of their pairs only those within ``cap // 2`` rows of each other are listed.
 
     Args:
         box: (n, 4) whole numbers, see `Scale.snap`.
         cap: most partners that one box lists.
 
     Returns:
-        Pairs (2, p), each once, the lower row first; the rows of the core, ascending; the number of pairs that meet and are
-        not listed.
+        Pairs (2, p), each once, the lower row first; the rows of the core, ascending; the number of pairs that meet and
+        are not listed.
     """
     from shapely import STRtree
     from shapely import box as rectangles
 
-    left = np.argsort(box[:, 0], kind="stable")  # from left to right: neighbours lie close in memory, at twice the speed
+    left = np.argsort(
+        box[:, 0], kind="stable"
+    )  # from left to right: neighbours lie close in memory, at twice the speed
     found = [np.zeros((2, 0), np.int64)]
     left_out = 0
     while len(left):
-        leaving = partners(box[left]) <= cap
+        few = len(left) <= cap + 1  # then no count is needed
+        leaving = np.full(len(left), True) if few else partners(box[left]) <= cap
         # half a cell wider on all sides, boxes that are one cell apart meet
         shapes = rectangles(*(box[left] + np.array([-0.5, -0.5, 0.5, 0.5])).T)
         lists = np.flatnonzero(leaving)
@@ -279,7 +290,9 @@ def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> tuple[IntArray, IntArray,
     return np.stack([pairs.min(axis=0), pairs.max(axis=0)]), left, left_out
 
 
-SHRINK = 8  # a round in which fewer than one in so many leave is the last: rounds then cost a multiple of the first only
+SHRINK = (
+    8  # a round in which fewer than one in so many leave is the last: rounds then cost a multiple of the first only
+)
 
 
 def partners(box: IntArray) -> IntArray:
@@ -292,13 +305,14 @@ def count_meeting(query: IntArray, box: IntArray) -> IntArray:
 
     All boxes, less those wholly to the left, right, below or above; a box that lies diagonally was subtracted twice.
     """
-    result = np.full(len(query), len(box))
-    sides = []  # left, right, below, above: order of the boxes, their ranks, and how many lie wholly on that side of a query
-    for edge, limit in ((box[:, 2], query[:, 0]), (-box[:, 0], -query[:, 2]), (box[:, 3], query[:, 1]), (-box[:, 1], -query[:, 3])):
+    query, box = query.T.astype(np.int32), box.T.astype(np.int32)
+    result = np.full(query.shape[1], box.shape[1])
+    sides = []  # left, right, below, above: order of the boxes, their ranks, how many are wholly there for a query
+    for edge, limit in ((box[2], query[0]), (-box[0], -query[2]), (box[3], query[1]), (-box[1], -query[3])):
         order = np.argsort(edge, kind="stable")
         ascending = edge[order]
-        rank = np.empty(len(box), np.int32)
-        rank[order] = np.arange(len(box))
+        rank = np.empty(len(order), np.int32)
+        rank[order] = np.arange(len(order))
         beyond = np.searchsorted(ascending, limit, "left").astype(np.int32)
         result -= beyond
         sides.append((order, rank, beyond))
@@ -324,7 +338,9 @@ def count_below(rank: NDArray[np.int32], end: NDArray[np.int32], bound: NDArray[
         zeros = np.zeros(n + 1, np.int32)
         np.cumsum(is_zero, out=zeros[1:])
         zero_begin, zero_end = zeros[begin], zeros[end]
-        take = (bound >> bit) & 1 == 1  # ranks with a 0 here are below the bound: count them, go on among those with a 1
+        take = (
+            bound >> bit
+        ) & 1 == 1  # ranks with a 0 here are below the bound: count them, go on among those with a 1
         total += np.where(take, zero_end - zero_begin, 0)
         begin = np.where(take, zeros[-1] + begin - zero_begin, zero_begin)
         end = np.where(take, zeros[-1] + end - zero_end, zero_end)
@@ -351,8 +367,8 @@ class Blocks:
 
 VIEW_PIXELS = 128  # raster on which views are found
 VIEW_GAP = 3  # pixels: ink closer than that (2 % of the sheet) is one view
-VIEW_SHARE = 0.1  # a view's diagonal is at least this share of the frame's longer side; smaller pieces join the nearest one
-SHEET_SPAN = 0.9  # what spans this share of the frame in an axis is the sheet's border or a rule across it
+VIEW_SHARE = 0.1  # least diagonal of a view, of the frame's longer side; smaller pieces join the nearest view
+SHEET_SPAN = 0.9  # what spans this share of the sheet in both axes is its border
 TILES = 4  # tiles along the longer side
 CHUNK = 512  # nodes of a chunk
 
@@ -360,10 +376,11 @@ CHUNK = 512  # nodes of a chunk
 def blocks(drawing: Drawing, nodes: RichCode, method: Method = "views") -> Blocks:
     """Cut the sheet over the rows of a rich code of the same drawing into blocks.
 
-    ``views``   connected ink on a coarse raster, without the entities that span the sheet (border and rules, which join
-                everything); pieces too small to be a view, such as texts, join the nearest view. A sheet with several views
-                has a further, last block with those spanning entities; a drawing with fewer than two views is one block.
-    ``tiles``   squares of a quarter of the frame's longer side, by box centre; empty ones are left out; row by row from below.
+    ``views``   connected ink on a coarse raster. A piece within the box of another belongs to it, unless that is a
+                border, which spans the sheet in both axes: it is a block of its own, the last. Pieces too small to be a
+                view, such as texts and holes, join the nearest ink of a view.
+    ``tiles``   squares of a quarter of the frame's longer side, by box centre; empty ones are left out; row by row from
+                below.
     ``chunks``  `CHUNK` nodes in drawing order.
 
     Views are numbered from top left to bottom right, by the centres of their boxes in rows of a tile's height.
@@ -398,38 +415,41 @@ def _views(drawing: Drawing, nodes: RichCode, box: FloatArray) -> IntArray:
     one = np.zeros(len(nodes), np.int64)
     if len(nodes) == 0:
         return one
-    sheet = np.clip(label_boxes(box, one)[0], 0.0, 1.0)
-    spanning = (box[:, 2:] - box[:, :2] >= SHEET_SPAN * (sheet[2:] - sheet[:2])).any(axis=1)
-    inner = np.flatnonzero(~spanning)
-    lines, owner = segments(drawing.select(nodes.row[inner]), max(drawing.size) / VIEW_PIXELS)
+    lines, owner = segments(drawing.select(nodes.row.astype(np.int64)), max(drawing.size) / VIEW_PIXELS)
     lines = to_pixels(lines, drawing.frame, VIEW_PIXELS)
     # an entity's ink hangs together, so its first pixel tells its piece; one without ink has its centre
-    pixel = (box[inner, :2] + box[inner, 2:]) * (VIEW_PIXELS / 2.0)
+    pixel = (box[:, :2] + box[:, 2:]) * (VIEW_PIXELS / 2.0)
     pixel[:, 1] = VIEW_PIXELS - pixel[:, 1]
     drawn, first = np.unique(owner, return_index=True)
     pixel[drawn] = lines[first, :2]
-    column_, row = np.clip(np.floor(pixel + 1e-6), 0, VIEW_PIXELS - 1).astype(np.int64).T
+    x, y = np.clip(np.floor(pixel + 1e-6), 0, VIEW_PIXELS - 1).astype(np.int64).T
     wet = ink(lines, VIEW_PIXELS) > 1e-6
-    wet[row, column_] = True
-    pieces, _ = ndimage.label(ndimage.maximum_filter(wet, VIEW_GAP), np.ones((3, 3)))
-    piece = np.unique(pieces[row, column_], return_inverse=True)[1].reshape(-1)
+    wet[y, x] = True
+    image, _ = ndimage.label(ndimage.maximum_filter(wet, VIEW_GAP), np.ones((3, 3)))
+    names, piece = np.unique(image[y, x], return_inverse=True)
+    piece = piece.reshape(-1)
 
-    extent = label_boxes(box[inner], piece)
+    extent = label_boxes(box, piece)
     size = extent[:, 2:] - extent[:, :2]
+    sheet = np.clip(label_boxes(box, one)[0], 0.0, 1.0)
+    border = (size >= SHEET_SPAN * (sheet[2:] - sheet[:2])).all(axis=1)
     large = np.flatnonzero(np.hypot(*size.T) >= VIEW_SHARE)
     # a view drawn within another's outline belongs to it: the largest piece around it, itself if there is none
     within = (extent[large, None, :2] >= extent[None, large, :2]) & (extent[large, None, 2:] <= extent[None, large, 2:])
-    area = np.where(within.all(axis=2), np.hypot(*size[large].T), -1.0)
-    large = np.unique(large[np.argmax(area, axis=1)]) if len(large) else large
-    if len(large) < 2:
+    within = within.all(axis=2) & (border[large, None] | ~border[None, large])
+    root = np.arange(len(names))
+    root[large] = large[np.argmax(np.where(within, np.hypot(*size[large].T), -1.0), axis=1)] if len(large) else large
+    views = np.unique(root[large])
+    if len(views) < 2:
         return one
-    middle = (extent[large, :2] + extent[large, 2:]) / 2.0
-    large = large[np.lexsort((middle[:, 0], -np.floor(middle[:, 1] * TILES + 1e-9)))]
-    gap = np.maximum(extent[:, None, :2] - extent[None, large, 2:], extent[None, large, :2] - extent[:, None, 2:])
-    nearest = np.argmin(np.hypot(*np.moveaxis(np.maximum(gap, 0.0), 2, 0)), axis=1)
-    nearest[large] = np.arange(len(large))
-    label = np.full(len(nodes), len(large))
-    label[inner] = nearest[piece]
+    middle = (extent[views, :2] + extent[views, 2:]) / 2.0
+    views = views[np.lexsort((middle[:, 0], -np.floor(middle[:, 1] * TILES + 1e-9), border[views]))]
+    number = np.full(len(names), -1)
+    number[large] = np.argsort(views)[np.searchsorted(np.sort(views), root[large])]
+    of_image = np.full(int(image.max()) + 1, -1)
+    of_image[names] = number
+    _, nearest = ndimage.distance_transform_edt(of_image[image] < 0, return_indices=True)
+    label: IntArray = of_image[image[nearest[0], nearest[1]]][y, x]
     return label
 
 
@@ -481,7 +501,9 @@ class DrawingCode:
                 for part, kind in PARTS.items():
                     values = {field.name: arrays[f"{part}.{field.name}"] for field in fields(kind)}
                     # numbers come back as arrays without axes
-                    parts[part] = kind(**{name: value if value.ndim else value.item() for name, value in values.items()})
+                    parts[part] = kind(
+                        **{name: value if value.ndim else value.item() for name, value in values.items()}
+                    )
                 return cls(id=str(arrays["id"]), **parts)
         except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
             raise DeepDXFError(f"{path}: not a file of drawing codes ({error}); encode the drawing again") from error
@@ -507,5 +529,10 @@ def encode(drawing: Drawing, id: str, limit: int = LIMIT, method: Method = "view
     """
     nodes = rich(drawing, limit)
     return DrawingCode(
-        id, classic(drawing, limit), nodes, class_graph(drawing), entity_graph(drawing, nodes), blocks(drawing, nodes, method)
+        id,
+        classic(drawing, limit),
+        nodes,
+        class_graph(drawing),
+        entity_graph(drawing, nodes),
+        blocks(drawing, nodes, method),
     )

@@ -1,9 +1,9 @@
 """``read(path)``: a DXF or DWG file becomes a `Drawing`.
 
 Two readers feed the same `Table`. The fast one (pycadkit) reads ASCII DXF and DWG; the careful one (ezdxf with recover)
-takes what the fast one rejects. Before that, bytes are made fit to read: gzip, binary DXF, old line ends, decimal commas,
-words for numbers that are none, fragments without sections. After it, completeness is checked against the bytes,
-because a file cut in half reads as half a drawing.
+takes what the fast one rejects. Before that, bytes are made fit to read: gzip, binary DXF, old line ends, decimal
+commas, words for numbers that are none, fragments without sections. After it, completeness is checked against the
+bytes, because a file cut in half reads as half a drawing.
 
 Folding of DXF types into the twelve classes: POLYLINE, MLINE, meshes → LWPOLYLINE · ELLIPSE, HELIX → SPLINE · TRACE,
 3DFACE → SOLID · ATTRIB, ATTDEF, TOLERANCE → TEXT · MULTILEADER → LEADER · POINT → CIRCLE of radius 0 · 3DLINE → LINE ·
@@ -32,7 +32,7 @@ import numpy as np
 
 from deepdxf.drawing import Drawing, Problem
 from deepdxf.errors import ReadError
-from deepdxf.table import BROKEN, Limits, Table
+from deepdxf.table import Limits, Table
 
 BINARY_DXF = b"AutoCAD Binary DXF"
 FOREIGN = {  # first bytes -> what the file is instead
@@ -61,11 +61,12 @@ DECIMAL_COMMA = re.compile(
 NOT_A_NUMBER = re.compile(
     rb"(\n[ \t]*" + FLOAT_GROUPS + rb"[ \t]*\r?\n[ \t]*)[-+]?(?:nan|inf|\d*\.#)[^\r\n]*", re.IGNORECASE
 )
+SECTION_MARK = re.compile(rb"(?:\A|\n)[ \t]*0[ \t]*\r?\n[ \t]*(SECTION|ENDSEC|EOF)[ \t]*\r?(?=\n|\Z)")
 SECTION_START = re.compile(rb"(?:\A|\n)[ \t]*0[ \t]*\r?\n[ \t]*SECTION[ \t]*\r?\n")
 DRAWN_SECTION = re.compile(
     rb"\n[ \t]*2[ \t]*\r?\n[ \t]*(?:BLOCKS|ENTITIES)[ \t]*\r?\n(.*?\n)[ \t]*(?:0[ \t]*\r?\n[ \t]*ENDSEC|\Z)", re.DOTALL
 )
-HANDLE = re.compile(rb"\n[ \t]*5[ \t]*\r?\n[ \t]*([0-9A-Fa-f]{1,16})[ \t]*\r?\n")
+HANDLE = re.compile(rb"\s*[0-9A-Fa-f]{1,16}\s*")
 OLD_LINE = re.compile(rb"(\n[ \t]*0[ \t]*\r?\n[ \t]*)3DLINE(?=[ \t]*\r?\n)")  # R10's name of a LINE with z coordinates
 # The head of an associative HATCH, up to its group 71; in pairs of lines, so that no value is taken for a code.
 HATCH_HEAD = re.compile(
@@ -150,8 +151,6 @@ def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, car
     table = Table()
     if data.startswith(BINARY_DXF):
         data = binary_to_ascii(data)
-    if b"\0" in data[:4096]:
-        raise ReadError("neither text nor a known binary form: not a DXF or DWG drawing, or a damaged one")
     data = prepare(data, table)
     prepared = table.problems.copy()
     declared = declared_entities(data)
@@ -179,6 +178,8 @@ def prepare(data: bytes, table: Table) -> bytes:
             data = data.decode("utf-16").encode()
         except UnicodeDecodeError:
             raise ReadError("not a DXF or DWG drawing but damaged UTF-16 text") from None
+    if b"\0" in data[:4096]:
+        raise ReadError("neither text nor a known binary form: not a DXF or DWG drawing, or a damaged one")
     if b"\n" not in data and b"\r" in data:
         data = data.replace(b"\r", b"\n")
         table.problem("line-ends", "lines ended with a carriage return alone")
@@ -192,13 +193,33 @@ def prepare(data: bytes, table: Table) -> bytes:
     if b"3DLINE" in data:
         data = OLD_LINE.sub(rb"\1LINE", data)
     if b"SECTION" not in data and ENTITY.search(b"\n" + data[:100_000]):
-        data = b"0\nSECTION\n2\nENTITIES\n" + data.strip(b"\x1a\0 \t\r\n") + b"\n"
-        if not data.rstrip().endswith(b"EOF"):
-            data += b"0\nENDSEC\n0\nEOF\n"
+        data = with_ends(b"0\nSECTION\n2\nENTITIES\n" + data)
+        if not declared_entities(data):
+            raise ReadError("not a DXF or DWG drawing")
         table.problem("fragment", "entities without any section read as an entities section")
     elif missing := missing_end(data):
+        data = with_ends(data)
         table.problem("truncated", missing)
     return data
+
+
+def with_ends(data: bytes) -> bytes:
+    """An ASCII DXF whose sections and file are closed. An entity that is cut off within a tag is dropped: half a LINE
+    would end in the origin."""
+    data = data.rstrip(b"\x1a\0 \t")
+    if not data.rstrip().endswith(b"EOF"):
+        last = max((match.start() for match in ENTITY.finditer(data)), default=len(data))
+        lines = data.count(b"\n", last)
+        if not data.endswith(b"\n") or lines % 2 == 0:  # the newline before it, and two for each whole tag
+            data = data[:last] + b"\n"
+        data += b"0\nEOF\n"
+    pieces, at, is_open = [], 0, False
+    for mark in SECTION_MARK.finditer(data):
+        if is_open and mark[1] != b"ENDSEC":
+            pieces += (data[at : mark.start()], b"\n0\nENDSEC")
+            at = mark.start()
+        is_open = mark[1] == b"SECTION"
+    return b"".join(pieces) + data[at:]
 
 
 def comma_before_digit(data: bytes) -> bool:
@@ -307,13 +328,11 @@ def parse_careful(data: bytes, table: Table, space: str, limits: Limits, declare
     from ezdxf import recover
     from ezdxf.filemanagement import dxf_stream_info
     from ezdxf.filemanagement import read as read_strict
-    from ezdxf.lldxf.const import DXFError
 
     from deepdxf.reader_ezdxf import Feeder
 
-    failures = (DXFError, OSError, RecursionError, *BROKEN)
     size = len(data)
-    handles = {int(handle, 16) for section in DRAWN_SECTION.findall(data) for handle in HANDLE.findall(section)}
+    handles = {handle for section in DRAWN_SECTION.findall(data) for handle in handles_in(section)}
     unit = unit_of(data)
     data = with_version(data)
     try:
@@ -321,10 +340,10 @@ def parse_careful(data: bytes, table: Table, space: str, limits: Limits, declare
         data = to_ascii(data.decode(encoding, "replace").replace("\r\n", "\n"))
         document = read_strict(io.StringIO(data.decode("ascii")))
         reader = "ezdxf"
-    except (*failures, LookupError):
+    except Exception:  # the library may raise anything on damaged files
         try:
             document, auditor = recover.read(io.BytesIO(data), errors="replace")
-        except failures as error:
+        except Exception as error:
             raise ReadError(f"not a readable DXF drawing ({one_line(error)})") from error
         reader = "ezdxf.recover"
         for entry in (*auditor.fixes, *auditor.errors):
@@ -357,6 +376,13 @@ def choose_space(space: str, sizes: dict[str, int]) -> str:
     return space
 
 
+def handles_in(lines: bytes) -> set[int]:
+    """The handles (group 5) in whole pairs of lines."""
+    rows = lines.split(b"\n")
+    pairs = zip(rows[::2], rows[1::2], strict=False)
+    return {int(value, 16) for code, value in pairs if code.strip() == b"5" and HANDLE.fullmatch(value)}
+
+
 def unit_of(data: bytes) -> float | None:
     """Millimetres per drawing unit by the header of an ASCII DXF; None = it does not say."""
     header = data[: max(data.find(b"ENDSEC"), 0)]
@@ -369,7 +395,7 @@ def associative_hatches(data: bytes) -> set[int]:
     if b"HATCH" not in data:
         return set()
     heads = HATCH_HEAD.findall(data)
-    return {int(handle[1], 16) for head in heads if (handle := HANDLE.search(b"\n" + head))}
+    return {handle for head in heads for handle in handles_in(head)}
 
 
 def with_version(data: bytes) -> bytes:
@@ -383,9 +409,11 @@ def with_version(data: bytes) -> bytes:
 
 
 def codepage_of(data: bytes) -> str | None:
-    """The encoding of an old DXF that names none: UTF-8 where its bytes are UTF-8. None = as the file says."""
-    head = data[:100_000]
-    if data[:2] == b"AC" or data.isascii() or b"$DWGCODEPAGE" in head:
+    """UTF-8 for a DXF whose bytes are UTF-8, whatever its header says of single-byte pages; None = as the file says.
+
+    Many programs write UTF-8 under the name ANSI_1252. East Asian pages are trusted: their characters can pass as UTF-8.
+    """
+    if data[:2] == b"AC" or data.isascii() or b"ANSI_9" in data[:100_000]:
         return None
     try:
         data.decode("utf-8")

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from deepdxf.errors import ReadError
 from deepdxf.reader_codes import CODED
-from deepdxf.table import BROKEN, HatchLoop, Head, Table, valid_color
+from deepdxf.table import BROKEN, FLAT, HatchLoop, Head, Table, plane_axes, valid_color
 
 Vec = tuple[float, float, float]
 
@@ -407,12 +408,13 @@ class Feeder:
         self.table.solid(head, [vec(p) for p in kind.points], kind.filled)
 
     def hatch(self, head: Head, kind: HatchKind, entity: Entity) -> None:
+        plane = None if kind.normal.z >= 1.0 - FLAT else Plane(vec(kind.normal))
         loops = []
         for source in kind.loops:
             loop = HatchLoop()
             for edge in source.edges:
-                add_edge(loop, edge)
-            loops.append(loop.flat)
+                add_edge(loop, edge, vec if plane is None else plane.local)
+            loops.append(loop.flat if plane is None else plane.world(loop.flat))
         props = msgspec.json.decode(entity.props)
         associative = bool(props.get("dwg.hatch_associative")) or entity.id in self.associative_hatches
         angle = math.degrees(kind.pattern_angle)
@@ -547,21 +549,49 @@ def angle_to_parameter(angle: float, ratio: float) -> float:
     return math.atan2(math.sin(angle) / (ratio or 1.0), math.cos(angle)) + turns * 2 * math.pi
 
 
-def add_edge(loop: HatchLoop, edge: LineEdge | ArcEdge | EllipseEdge | SplineEdge | PolylineEdge) -> None:
-    """One edge of a hatch boundary into the loop."""
+class Plane:
+    """The plane of a hatch that does not face up. The library turns its points into world points but not its angles:
+    edges are followed in the plane, and their polyline comes back."""
+
+    def __init__(self, normal: Vec) -> None:
+        length = math.sqrt(sum(c * c for c in normal)) or 1.0
+        self.normal = np.array(normal) / length
+        self.axes = plane_axes(self.normal[None])[0]
+        self.elevation = 0.0
+
+    def local(self, v: V) -> Vec:
+        """A world point, or a direction, in the plane."""
+        point = np.array(vec(v))
+        self.elevation = float(point @ self.normal)
+        x, y = point @ self.axes
+        return float(x), float(y), 0.0
+
+    def world(self, flat: list[float]) -> list[float]:
+        """Flat x, y, bulge of the plane as world points with the same bulges."""
+        points = np.array(flat).reshape(-1, 3)
+        points[:, :2] = points[:, :2] @ self.axes[:2].T + self.elevation * self.normal[:2]
+        return points.ravel().tolist()
+
+
+Edge = LineEdge | ArcEdge | EllipseEdge | SplineEdge | PolylineEdge
+
+
+def add_edge(loop: HatchLoop, edge: Edge, place: Callable[[V], Vec]) -> None:
+    """One edge of a hatch boundary into the loop, its points in the plane that ``place`` takes them to."""
     if isinstance(edge, LineEdge):
-        loop.line(vec(edge.start))
+        loop.line(place(edge.start))
     elif isinstance(edge, ArcEdge):
         # angles of a clockwise edge are stored mirrored at the x axis
         sign = 1.0 if edge.ccw else -1.0
         start, end = math.degrees(edge.start_angle), math.degrees(edge.end_angle)
-        loop.arc(vec(edge.center), edge.radius, sign * start, sign * end, edge.ccw)
+        loop.arc(place(edge.center), edge.radius, sign * start, sign * end, edge.ccw)
     elif isinstance(edge, EllipseEdge):
         sign = 1.0 if edge.ccw else -1.0
         start, end = (sign * angle_to_parameter(angle, edge.ratio) for angle in (edge.start_param, edge.end_param))
-        loop.ellipse(vec(edge.center), vec(edge.major_axis), edge.ratio, start, end, edge.ccw)
+        major = place(edge.major_axis)
+        loop.ellipse(place(edge.center), major, edge.ratio, start, end, edge.ccw)
     elif isinstance(edge, SplineEdge):
-        loop.spline(edge.degree, [vec(p) for p in edge.control_points], edge.knots, edge.weights)
+        loop.spline(edge.degree, [place(p) for p in edge.control_points], edge.knots, edge.weights)
     else:
         for vertex in edge.vertices:
-            loop.flat += (vertex.position.x, vertex.position.y, vertex.bulge)
+            loop.flat += (*place(vertex.position)[:2], vertex.bulge)

@@ -119,6 +119,25 @@ def mesh(table: Table, head: Head, codes: Codes) -> None:
     table.faces(head, points_of(codes, 10), faces)
 
 
+def mpolygon(table: Table, head: Head, codes: Codes) -> None:
+    """MPOLYGON: its boundaries are polylines with bulges."""
+    codes = subclass(codes, "AcDbMPolygon")
+    normal = (points_of(codes, 210) or [(0.0, 0.0, 1.0)])[0]
+    side = -1.0 if normal[2] < 0 else 1.0  # seen from below, the x axis of its plane points the other way
+    loops: list[list[float]] = []
+    for code, value in codes:
+        if code == 92:
+            loops.append([])
+        elif code == 76:  # pattern data begins
+            break
+        elif loops and code == 10:
+            loops[-1] += (side * float(value), 0.0, 0.0)
+        elif loops and loops[-1] and code in (20, 42):
+            loops[-1][-2 if code == 20 else -1] = float(value)
+    angle, scale = float(value_of(codes, 52, 0.0)), float(value_of(codes, 41, 1.0))
+    table.hatch((*head[:3], "HATCH"), loops, bool(int(value_of(codes, 71, 0))), False, angle, scale, normal)
+
+
 def other_dimension(table: Table, head: Head, codes: Codes) -> None:
     """ARC_DIMENSION (kind 8) and LARGE_RADIAL_DIMENSION (a radius)."""
     points = {group: points_of(codes, group)[0] for group in (10, 11, 13, 14, 15, 16) if points_of(codes, group)}
@@ -136,6 +155,7 @@ CODED: dict[str, Callable[[Table, Head, Codes], None]] = {
     "ACAD_TABLE": acad_table,
     "HELIX": helix,
     "MESH": mesh,
+    "MPOLYGON": mpolygon,
     "ARC_DIMENSION": other_dimension,
     "LARGE_RADIAL_DIMENSION": other_dimension,
 }

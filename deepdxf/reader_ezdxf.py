@@ -9,12 +9,11 @@ from typing import Any
 from ezdxf.document import Drawing as Document
 from ezdxf.entities.dxfentity import DXFEntity
 from ezdxf.entities.dxfgfx import DXFGraphic
-from ezdxf.lldxf.const import DXFError
 from ezdxf.lldxf.tagwriter import TagCollector
 from ezdxf.math import Vec3
 
 from deepdxf.reader_codes import CODED, value_of
-from deepdxf.table import BROKEN, HatchLoop, Head, Table, valid_color
+from deepdxf.table import HatchLoop, Head, Table, valid_color
 
 HALIGN = {0: 0.0, 1: 0.5, 2: 1.0, 3: 0.0, 4: 0.5, 5: 0.0}
 VALIGN = {0: 0.0, 1: 0.0, 2: 0.5, 3: 1.0}
@@ -48,7 +47,6 @@ class Feeder:
             "TRACE": self.solid,
             "3DFACE": self.solid,
             "HATCH": self.hatch,
-            "MPOLYGON": self.hatch,
             "TEXT": self.text,
             "ATTRIB": self.text,
             "ATTDEF": self.attribute_definition,
@@ -104,7 +102,7 @@ class Feeder:
             else:
                 head = (handle, entity.dxf.get("layer", "0"), color_number(entity), dxftype)
                 self.handlers[dxftype](head, entity)
-        except (DXFError, *BROKEN) as error:
+        except Exception as error:  # the library may raise anything on damaged entities
             table.broken(dxftype, error)
 
     def spatial(self, dxftype: str) -> None:
@@ -238,7 +236,7 @@ class Feeder:
             dxf.get("width", 1.0),
             HALIGN.get(halign, 0.0),
             0.5 if halign == 4 else VALIGN.get(valign, 0.0),
-            dxf.get("text", ""),
+            entity.plain_mtext() if head[3] == "ATTRIB" and entity.has_embedded_mtext_entity else dxf.get("text", ""),
             dxf.extrusion,
         )
 

@@ -12,14 +12,12 @@ import hashlib
 import io
 import json
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from deepdxf.errors import DeepDXFError
+from deepdxf.files import replacing
 from deepdxf.render import xml_text
 
 # What one fact of a card may be; sequences are shown as lists.
@@ -152,24 +150,8 @@ def _cell(value: Any) -> str | int | float:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file so that it is complete or as it was before."""
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name[:40]}.", delete=False) as file:
-            temporary = file.name
-            file.write(content)
-        if os.name == "posix":  # temporary files are private, reports as public as the user's other files
-            mask = os.umask(0)
-            os.umask(mask)
-            os.chmod(temporary, 0o666 & ~mask)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        reason = error.strerror or str(error)
-        raise DeepDXFError(
-            f"cannot write {path}: {reason}; is it open in another program or its folder missing?"
-        ) from error
+    with replacing(path) as partial:
+        partial.write_bytes(content)
 
 
 def _card(card: Card, rank: int | None) -> str:

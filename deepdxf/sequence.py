@@ -1,7 +1,7 @@
 """Drawing -> sequence codes: what was drawn, with which parameters, in which order (rows by handle).
 
-`classic` gives the historical integer matrix, `rich` the code of the shipped model; `vocabulary` says what the columns are.
-Letters in shapes: m rows of the code.
+`classic` gives the historical integer matrix, `rich` the code of the shipped model; `vocabulary` says what the columns
+are. Letters in shapes: m rows of the code.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ C = EntityClass
 class ClassicCode:
     """The historical sequence code of one drawing."""
 
-    matrix: NDArray[np.int16]  # (m, 1 + N_CLASSIC): class, then the columns of `CLASSIC`, 0 … 255 or −1; no EOS rows
+    matrix: NDArray[np.int16]  # (m, 1 + N_CLASSIC): class, then `CLASSIC`, 0 … 255 or −1; no EOS rows
     cut: int  # entities beyond the limit, left out
 
     def padded(self, length: int = LIMIT) -> NDArray[np.int16]:
@@ -69,7 +69,9 @@ class ClassicCode:
             DeepDXFError: the code has more rows than that.
         """
         if len(self.matrix) > length:
-            raise DeepDXFError(f"a code of {len(self.matrix)} rows does not fit into {length}; encode with limit={length}")
+            raise DeepDXFError(
+                f"a code of {len(self.matrix)} rows does not fit into {length}; encode with limit={length}"
+            )
         result = np.full((length, 1 + N_CLASSIC), UNUSED, np.int16)
         result[:, 0] = C.EOS
         result[: len(self.matrix)] = self.matrix
@@ -87,12 +89,18 @@ class ClassicCode:
             raise DeepDXFError(f"not a sequence matrix: shape {matrix.shape} instead of (rows, {1 + N_CLASSIC})")
         whole = matrix.astype(np.int16)
         if not np.array_equal(whole, matrix) or whole.min(initial=0) < UNUSED or whole.max(initial=0) >= BINS:
-            raise DeepDXFError(f"not a quantised sequence matrix: values must be whole numbers from {UNUSED} to {BINS - 1}")
+            raise DeepDXFError(
+                f"not a quantised sequence matrix: values must be whole numbers from {UNUSED} to {BINS - 1}"
+            )
         kind = whole[:, 0]
         if kind.min(initial=0) < 0 or kind.max(initial=0) > C.EOS:
-            raise DeepDXFError(f"unknown class {kind[(kind < 0) | (kind > C.EOS)][0]} in a sequence matrix; known are 0 to {int(C.EOS)}")
+            raise DeepDXFError(
+                f"unknown class {kind[(kind < 0) | (kind > C.EOS)][0]} in a sequence matrix: not 0 to {int(C.EOS)}"
+            )
         if (whole[~CLASSIC_USED[kind]] != UNUSED).any():
-            raise DeepDXFError(f"a column that the class does not use holds something else than {UNUSED} in a sequence matrix")
+            raise DeepDXFError(
+                f"a column that the class does not use holds something else than {UNUSED} in a sequence matrix"
+            )
         rows = int((kind != C.EOS).sum())
         if (kind[:rows] == C.EOS).any():
             raise DeepDXFError("an EOS row stands before the end of a sequence matrix")
@@ -102,10 +110,10 @@ class ClassicCode:
 def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
     """The historical code: the rows of depth 0 (an INSERT is one row), by handle, at most ``limit``.
 
-    Counts and flags are kept as numbers up to 255; scales s of INSERT become (1 + s / (1 + |s|)) / 2, so that 1 and −1 lie
-    apart; the mean knot is its place between the first and the last knot. Values of dimensions and tolerances: |v| × 1000
-    as a whole number, as a share of the drawing's largest (angles: of 360°). −1 also where the file has no value: no
-    tolerance, an MTEXT without a column width.
+    Counts and flags are kept as numbers up to 255; scales s of INSERT become (1 + s / (1 + |s|)) / 2, so that 1 and −1
+    lie apart; the mean knot is its place between the first and the last knot. Values of dimensions and tolerances: |v|
+    × 1000 as a whole number, as a share of the drawing's largest (angles: of 360°). −1 also where the file has no
+    value: no tolerance, an MTEXT without a column width.
     """
     rows = np.flatnonzero(drawing.depth == 0)
     kept = drawing.select(rows[:limit])
@@ -120,7 +128,7 @@ def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
 
     def fill(cls: EntityClass, *columns: FloatArray) -> None:
         names = CLASSIC_COLUMNS[cls]
-        matrix[np.ix_(kept.rows(cls), [1 + CLASSIC.index(name) for name in names])] = np.column_stack(columns)
+        matrix[np.ix_(kept.rows(cls), np.array([1 + CLASSIC.index(name) for name in names]))] = np.column_stack(columns)
 
     def at(cls: EntityClass, vertex: int = 0) -> FloatArray:
         return place[first[kept.rows(cls)] + vertex]
@@ -187,7 +195,7 @@ def _knot_places(drawing: Drawing) -> FloatArray:
 
 
 def finite_boxes(drawing: Drawing) -> FloatArray:
-    """(n, 4) boxes of all rows; a row without extent of its own (a spline whose knots are all equal) has its mean vertex."""
+    """(n, 4) boxes; a row without any extent (a spline whose knots are all equal) has its mean vertex."""
     bad = np.flatnonzero(~np.isfinite(drawing.box).all(axis=1))
     if len(bad) == 0:
         return drawing.box
@@ -221,7 +229,9 @@ def _h5(path: Path, mode: str) -> Iterator[Any]:
         with h5py.File(path, mode) as file:
             yield file
     except OSError as error:
-        raise DeepDXFError(f"{path}: {'cannot be written' if mode == 'w' else 'not a readable h5 file'} ({error})") from error
+        raise DeepDXFError(
+            f"{path}: {'cannot be written' if mode == 'w' else 'not a readable h5 file'} ({error})"
+        ) from error
 
 
 def write_h5(path: str | Path, code: ClassicCode, length: int = LIMIT) -> None:
@@ -264,7 +274,7 @@ class RichCode:
     tags: NDArray[np.uint8]  # (m, 3) buckets of depth, layer name, colour: see `vocabulary.TAGS`
     values: NDArray[np.float32]  # (m, N_RICH) continuous, in the ranges of `vocabulary`; NaN = absent
     row: NDArray[np.int32]  # (m,) row of the drawing
-    size: float  # log10 of the frame's diagonal in millimetres (in drawing units where the file has no unit); NaN = no extent
+    size: float  # log10 of the frame's diagonal in mm (drawing units where the file has none); NaN = no extent
     cut: int  # rows beyond the limit, left out
 
     def __len__(self) -> int:
@@ -349,7 +359,14 @@ def _own_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
     solid = scalar(C.HATCH, "solid")
     # a solid fill has no pattern; what libraries write there is noise
     pattern_angle, pattern_scale = (np.where(solid == 1, np.nan, p) for p in pattern)
-    fill(C.HATCH, middle[hatch], count(scalar(C.HATCH, "paths")), pattern_angle, pattern_scale, solid, scalar(C.HATCH, "associative"))
+    fill(
+        C.HATCH,
+        middle[hatch],
+        count(scalar(C.HATCH, "paths")),
+        pattern_angle,
+        pattern_scale,
+        solid,
+    )
     for cls, height in ((C.TEXT, ("height",)), (C.MTEXT, ("char_height",))):
         rest = (length(cls, "height"),) if cls == C.MTEXT else ()
         text = count(characters[kept.rows(cls)])
@@ -364,7 +381,9 @@ def _own_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
     kind = scalar(C.DIMENSION, "kind") / 8.0
     fill(C.DIMENSION, start(C.DIMENSION), text_place, kind, angle(C.DIMENSION, "rotation"), value, tolerance)
     fill(C.LEADER, ends(C.LEADER), scalar(C.LEADER, "arrowhead"))
-    fill(C.SPLINE, ends(C.SPLINE), count(scalar(C.SPLINE, "degree")), scalar(C.SPLINE, "closed"), scalar(C.SPLINE, "fit"))
+    fill(
+        C.SPLINE, ends(C.SPLINE), count(scalar(C.SPLINE, "degree")), scalar(C.SPLINE, "closed"), scalar(C.SPLINE, "fit")
+    )
     fill(C.SOLID, middle[kept.rows(C.SOLID)], scalar(C.SOLID, "filled"))
 
 
@@ -377,7 +396,11 @@ def _local_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
     width, height = (box[:, 2:] - box[:, :2]).T / scale.side
     middle = (box[:, :2] + box[:, 2:]) / 2.0
     offset = points - points.mean(axis=1, keepdims=True)
-    xx, yy, xy = (offset[:, :, 0] ** 2).sum(1), (offset[:, :, 1] ** 2).sum(1), (offset[:, :, 0] * offset[:, :, 1]).sum(1)
+    xx, yy, xy = (
+        (offset[:, :, 0] ** 2).sum(1),
+        (offset[:, :, 1] ** 2).sum(1),
+        (offset[:, :, 0] * offset[:, :, 1]).sum(1),
+    )
     spread = np.maximum(xx + yy, (TINY * scale.side) ** 2)
     arc, circle = kept.rows(C.ARC), kept.rows(C.CIRCLE)
     span = np.full(len(kept), np.nan)
@@ -409,7 +432,7 @@ EARLY = 1e-7  # share of an outline by which its sample points come early, see `
 
 
 def is_closed(shapes: Shapes) -> BoolArray:
-    """(n,) rows whose outline ends where it began: circles, hatches, solids, texts' boxes, polylines and splines by flag."""
+    """(n,) rows whose outline ends where it began: by class, polylines and splines by their flag."""
     closed = np.isin(shapes.cls, (C.CIRCLE, C.HATCH, C.SOLID, C.TEXT, C.MTEXT))
     for cls in (C.LWPOLYLINE, C.SPLINE):
         rows, column = shapes.column(cls, "closed")
@@ -418,10 +441,10 @@ def is_closed(shapes: Shapes) -> BoolArray:
 
 
 def along(shapes: Shapes, closed: BoolArray, steps: int) -> tuple[FloatArray, FloatArray]:
-    """Points at equal distances along every row's outline, (n, steps, 2), and the outlines' lengths (n,), drawing units.
+    """Points at equal distances along every row's outline, (n, steps, 2), and its length (n,), drawing units.
 
-    Open outlines are sampled from end to end, ``closed`` ones without the end, which is their start. Arcs are exact, splines
-    chords; loops of a hatch follow one another; texts are their boxes, dimensions their lines.
+    Open outlines are sampled from end to end, ``closed`` ones without the end, which is their start. Arcs are exact,
+    splines chords; loops of a hatch follow one another; texts are their boxes, dimensions their lines.
     """
     n = len(shapes.cls)
     first, second, owner, bulge = edges(shapes)
@@ -432,7 +455,8 @@ def along(shapes: Shapes, closed: BoolArray, steps: int) -> tuple[FloatArray, Fl
     corners, text_row = text_corners(shapes)
     lines, line_row = dimension_lines(shapes)
     curve = np.column_stack([centre, radius, start, sweep])
-    # every outline is cut into pieces: straight ones by their ends, round ones by centre, radius, start and signed sweep
+    # every outline is cut into pieces: straight ones by their ends, round ones by centre, radius, start and signed
+    # sweep
     ends = np.concatenate(
         [
             np.concatenate([shapes.vertices[first, :2], shapes.vertices[second, :2]], axis=1),
@@ -452,7 +476,7 @@ def along(shapes: Shapes, closed: BoolArray, steps: int) -> tuple[FloatArray, Fl
     ends, round_, row = ends[order], round_[order], row[order]
     arc = round_[:, 4] != 0
     length = np.where(arc, round_[:, 2] * np.abs(round_[:, 4]), np.hypot(*(ends[:, 2:] - ends[:, :2]).T))
-    total = np.bincount(row, weights=length, minlength=n)
+    total = np.bincount(row, weights=length, minlength=n).astype(float)
     points = np.repeat(np.nan_to_num(row_means(shapes.vertices[:, :2], shapes.vertex_start))[:, None], steps, axis=1)
     if len(row) == 0:
         return points, total
@@ -464,7 +488,8 @@ def along(shapes: Shapes, closed: BoolArray, steps: int) -> tuple[FloatArray, Fl
     # row i runs from i to i + 1 whatever its length: one ascending scale for all rows, equally fine for short ones
     end = row + (before + length) / np.where(total[row] > 0, total[row], 1.0)
     step = np.arange(steps) / np.where(closed[drawn], steps, steps - 1)[:, None]
-    # a little early: where two loops meet, the last bit must not choose between the end of one and the start of the next
+    # a little early: where two loops meet, the last bit must not choose between the end of one and the start of the
+    # next
     step = np.maximum(step - EARLY, 0.0)
     piece = np.clip(np.searchsorted(end, drawn[:, None] + step), piece_start[:, None], piece_end[:, None])
     inside = step * total[drawn][:, None] - before[piece]

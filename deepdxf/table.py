@@ -171,11 +171,13 @@ class Table:
         """Meshes and polyfaces: one closed LWPOLYLINE with a path a face."""
         vertices: list[float] = []
         paths: list[int] = []
-        for number, face in enumerate(faces):
+        number = 0
+        for face in faces:
             corners = [points[index] for index in face if 0 <= index < len(points)]
             if len(corners) > 2:
                 vertices += [value for point in corners for value in (point[0], point[1], 0.0)]
                 paths += [number] * len(corners)
+                number += 1
         if vertices:
             self.row(C.LWPOLYLINE, head, (1.0,), vertices, paths=paths)
         else:
@@ -423,7 +425,7 @@ class Table:
         if tilted.any():
             self.problem("projected", "entity in a tilted plane projected to XY", int(tilted.sum()))
         shapes = table.shapes
-        plane = plane_axes(normal)
+        plane = plane_axes(normal)[:, :2]
         bulged = np.isin(shapes.cls[rows], BULGED)
         edge_on = bulged & (np.abs(np.linalg.det(plane)) < EDGE_ON)
         plane[edge_on] = np.eye(2)
@@ -671,13 +673,13 @@ def inherit(layer: np.ndarray, color: np.ndarray, parent: IntArray, depth: IntAr
 
 
 def plane_axes(normal: FloatArray) -> FloatArray:
-    """(m, 2, 2) columns = x and y axis of the planes with these normals, seen from above (DXF arbitrary axis)."""
+    """(m, 3, 2) columns = x and y axis of the planes with these normals (DXF arbitrary axis algorithm)."""
     near_z = (np.abs(normal[:, 0]) < 1 / 64) & (np.abs(normal[:, 1]) < 1 / 64)
     helper = np.where(near_z[:, None], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0])
     x_axis = np.cross(helper, normal)
     x_axis /= np.linalg.norm(x_axis, axis=1)[:, None]
     y_axis = np.cross(normal, x_axis)
-    return np.stack([x_axis[:, :2], y_axis[:, :2]], axis=2)
+    return np.stack([x_axis, y_axis], axis=2)
 
 
 def knots_fit(knots: Sequence[float], count: int, degree: int) -> bool:

@@ -6,6 +6,9 @@ import re
 
 SYMBOLS = {"d": "°", "p": "±", "c": "Ø", "%": "%"}
 PERCENT = re.compile(r"%%(?:(\d{3})|([dpcDPC%])|[uokUOK])")
+CARET = re.compile(r"\^([@-_ ])")  # a control character, or the caret itself
+CARETS = {"J": "\n", "I": "\t", " ": "^"}
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 UNICODE = re.compile(r"\\[Uu]\+([0-9A-Fa-f]{4})")
 MULTIBYTE = re.compile(r"\\[Mm]\+([1-5])([0-9A-Fa-f]{4})")
 MULTIBYTE_CODECS = {"1": "cp932", "2": "cp950", "3": "cp949", "4": "johab", "5": "cp936"}
@@ -34,10 +37,10 @@ def decode_characters(text: str) -> str:
 
 
 def plain_text(text: str) -> str:
-    """A TEXT or attribute value with its %% codes, character codes and caret codes (``^J`` = new line) decoded."""
+    """A TEXT or attribute value with its %% codes, character codes and caret codes (``^J`` = new line) decoded;
+    other control characters go."""
     text = decode_characters(text)
-    if "^" in text:
-        text = text.replace("^J", "\n").replace("^I", "\t").replace("^M", "")
+    text = CONTROL.sub("", CARET.sub(lambda match: CARETS.get(match[1], ""), text))
     if "%%" not in text:
         return text
 

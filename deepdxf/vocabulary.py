@@ -2,14 +2,14 @@
 
 Two vocabularies:
 
-``classic``  the historical matrix: one column for every parameter of every class (`CLASSIC`), integers 0 … 255, −1 = unused.
-             Polylines, splines, leaders and solids are reduced to a mean point: their shape is lost.
-``rich``     per class its own numbers and flags (`SLOTS`, `FLAGS`), then local descriptors that every class has (`LOCAL`),
-             then eight points along the curve (`SHAPE`). Continuous, NaN = absent; `rich_bins` quantises.
+``classic``  the historical matrix: one column for every parameter of every class (`CLASSIC`), integers 0 … 255, −1 =
+             unused. Polylines, splines, leaders and solids are reduced to a mean point: their shape is lost.
+``rich``     per class its own numbers and flags (`SLOTS`, `FLAGS`), then local descriptors that every class has
+             (`LOCAL`), then eight points along the curve (`SHAPE`). Continuous, NaN = absent; `rich_bins` quantises.
 
 Normalisation (both): coordinates and lengths share one scale, the longer side of `Drawing.frame`, and coordinates are
-centred, so that the frame lies in [0, 1]² and turns by 90° and mirrors of the drawing are turns and mirrors of the code.
-What lies outside (strays) is clipped. Angles are fractions of 360°.
+centred, so that the frame lies in [0, 1]² and turns by 90° and mirrors of the drawing are turns and mirrors of the
+code. What lies outside (strays) is clipped. Angles are fractions of 360°.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ UNUSED = -1  # classic value of a column that the class does not use or the file
 # --- classic ---------------------------------------------------------------------------------------------------------
 
 # The 43 + 2 columns in historical order (main_value and tolerance are the two); column 0 of the matrix is the class, so
-# `CLASSIC[i]` is column i + 1. Two parameters share a column with another class: the rotation of MTEXT stands under that
-# of TEXT, and the degree of SPLINE under the vertex count of LWPOLYLINE.
+# `CLASSIC[i]` is column i + 1. Two parameters share a column with another class: the rotation of MTEXT stands under
+# that of TEXT, and the degree of SPLINE under the vertex count of LWPOLYLINE.
 CLASSIC: tuple[str, ...] = (
     "solid_fill", "associative", "boundary_paths",
     "text_insert_x", "text_insert_y", "height", "text_rotation",
@@ -93,9 +93,9 @@ def _slots(*names: str) -> tuple[Slot, ...]:
     return tuple(Slot(name, *kinds.get(name.rsplit("_", 1)[-1], (0.0, 1.0))) for name in names)
 
 
-# Numbers of each class, at most SLOT_WIDTH. x, y: place in the frame; length, radius, height, width: share of the frame's
-# longer side; angles: share of 360°; *_count: log2(1 + n); *_number: log10(1 + 1000 |v|), absolute (drawing units as the
-# file has them): the ×1000 of the classic dimension value, in decades.
+# Numbers of each class, at most SLOT_WIDTH. x, y: place in the frame; length, radius, height, width: share of the
+# frame's longer side; angles: share of 360°; *_count: log2(1 + n); *_number: log10(1 + 1000 |v|), absolute (drawing
+# units as the file has them): the ×1000 of the classic dimension value, in decades.
 SLOTS: Mapping[EntityClass, tuple[Slot, ...]] = {
     C.HATCH: _slots("x", "y", "path_count", "pattern_angle", "pattern_number"),
     C.TEXT: _slots("x", "y", "height", "rotation", "width", "character_count"),
@@ -111,7 +111,7 @@ SLOTS: Mapping[EntityClass, tuple[Slot, ...]] = {
     C.SOLID: _slots("x", "y"),
 }
 FLAGS: Mapping[EntityClass, tuple[Slot, ...]] = {
-    C.HATCH: _slots("solid", "associative"),
+    C.HATCH: _slots("solid"),  # not whether it is associative: libraries drop that when they save
     C.LWPOLYLINE: _slots("closed"),
     C.LEADER: _slots("arrowhead"),
     C.SPLINE: _slots("closed", "fit"),
@@ -166,15 +166,15 @@ def clip(cls: NDArray[np.uint8], values: FloatArray) -> NDArray[np.float32]:
 
 
 def rich_bins(cls: NDArray[np.uint8], values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """(m, N_RICH) bins 0 … 255 of rich values; 0 where a value is absent, which only the presence mask tells apart."""
+    """(m, N_RICH) bins 0 … 255 of rich values; 0 also where a value is absent: only the presence mask tells."""
     low, high = RICH_LOW[cls], RICH_HIGH[cls]
     return quantise(np.nan_to_num((values - low) / (high - low), nan=0.0)).astype(np.uint8)
 
 
 # --- quantities ------------------------------------------------------------------------------------------------------
 
-# Drawings are full of round numbers that fall exactly between two bins (half of the frame, say), where the last bit of a
-# moved or re-saved coordinate would decide. All values closer than this to the middle go up.
+# Drawings are full of round numbers that fall exactly between two bins (half of the frame, say), where the last bit of
+# a moved or re-saved coordinate would decide. All values closer than this to the middle go up.
 TIE = 1e-4
 
 

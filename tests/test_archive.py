@@ -19,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import deepdxf.archive
-from deepdxf.archive import Archive, IndexReport, Ingest, drawing_id, find_files, fold
+from deepdxf.archive import Archive, IndexReport, Ingest, drawing_id, fold
 from deepdxf.drawing import Drawing
 from deepdxf.encoder import Switches, Vectors
 from deepdxf.errors import ArchiveError, FilterError, ReadError
+from deepdxf.files import find_files
 
 DIM = 8
 FAKE = "fake/1"

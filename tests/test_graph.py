@@ -18,10 +18,13 @@ from deepdxf.drawing import EntityClass as C
 from deepdxf.errors import DeepDXFError
 from deepdxf.geometry import transform
 from deepdxf.graph import Relation as R
+from deepdxf.reader import read
 from deepdxf.sequence import rich
 
 REACH = 12
-box_strategy = st.tuples(*[st.integers(0, REACH)] * 4).map(lambda p: (min(p[0], p[2]), min(p[1], p[3]), max(p[0], p[2]), max(p[1], p[3])))
+box_strategy = st.tuples(*[st.integers(0, REACH)] * 4).map(
+    lambda p: (min(p[0], p[2]), min(p[1], p[3]), max(p[0], p[2]), max(p[1], p[3]))
+)
 boxes_strategy = st.lists(box_strategy, max_size=30).map(lambda rows: np.array(rows, np.int64).reshape(-1, 4))
 
 
@@ -41,8 +44,13 @@ def rectangle(x0: float, y0: float, x1: float, y1: float) -> Row:
 def test_class_graph_of_five_lines_and_a_circle() -> None:
     """Three lines meet the circle's box, two are elsewhere."""
     d = drawing(
-        line(0, 0, 10, 10), line(0, 10, 4, 6), line(5, 20, 5, 8), circle(5, 5, 3), line(50, 50, 60, 60), line(80, 0, 90, 0)
-    )  # fmt: skip
+        line(0, 0, 10, 10),
+        line(0, 10, 4, 6),
+        line(5, 20, 5, 8),
+        circle(5, 5, 3),
+        line(50, 50, 60, 60),
+        line(80, 0, 90, 0),
+    )
     result = g.class_graph(d)
     line_row, circle_row = result.matrix[C.LINE], result.matrix[C.CIRCLE]
     assert line_row[0] == 1.0  # the two lines on their own are all that is on its own
@@ -66,7 +74,9 @@ def test_class_graph_normalisations_by_hand() -> None:
     matrix = g.class_matrix(counts, entities)
     present = [C.ARC, C.LINE, C.CIRCLE]
     np.testing.assert_array_equal(matrix[present][:, 0], [0, 0.75, 0.25])  # down the column
-    np.testing.assert_array_equal(matrix[present][:, [1 + c for c in present]], [[0, 1, 0], [0.75, 0, 0.25], [0, 0, 0]])  # along rows
+    np.testing.assert_array_equal(
+        matrix[present][:, [1 + c for c in present]], [[0, 1, 0], [0.75, 0, 0.25], [0, 0, 0]]
+    )  # along rows
     assert (matrix == -1).sum() == 7 * 11 + 3 * 7
 
 
@@ -95,7 +105,9 @@ INSERT: Row = (C.INSERT, [(500, 500)], {"xscale": 1.0, "yscale": 1.0, "rotation"
 
 def test_an_insert_has_the_box_of_its_content() -> None:
     """Older codes took its insertion point."""
-    d = inserted(INSERT, INSERT, circle(5, 5, 5), line(20, 20, 30, 25), INSERT, parents=[-1, 0, 1, 0, -1], depths=[0, 1, 2, 1, 0])
+    d = inserted(
+        INSERT, INSERT, circle(5, 5, 5), line(20, 20, 30, 25), INSERT, parents=[-1, 0, 1, 0, -1], depths=[0, 1, 2, 1, 0]
+    )
     np.testing.assert_array_equal(g.content_boxes(d)[:2], [[0, 0, 30, 25], [0, 0, 10, 10]])
     np.testing.assert_array_equal(g.content_boxes(d)[4], [500, 500, 500, 500])  # without content
     over = inserted(INSERT, circle(5, 5, 5), line(8, 8, 30, 25), parents=[-1, 0, -1], depths=[0, 1, 0])
@@ -105,7 +117,11 @@ def test_an_insert_has_the_box_of_its_content() -> None:
 def slow_counts(box: np.ndarray, node: np.ndarray) -> np.ndarray:
     counts = np.zeros((10, 11), np.int64)
     for i, a in enumerate(box):
-        others = {int(node[j]) for j, b in enumerate(box) if node[j] != node[i] and (a[:2] <= b[2:] + 1).all() and (b[:2] <= a[2:] + 1).all()}
+        others = {
+            int(node[j])
+            for j, b in enumerate(box)
+            if node[j] != node[i] and (a[:2] <= b[2:] + 1).all() and (b[:2] <= a[2:] + 1).all()
+        }
         counts[node[i], 0] += not others
         for other in others:
             counts[node[i], 1 + other] += 1
@@ -140,7 +156,11 @@ def test_count_meeting_against_all_pairs(query: np.ndarray, box: np.ndarray) -> 
 
 def meeting(box: np.ndarray) -> set[tuple[int, int]]:
     n = len(box)
-    gap = [(i, j, max((box[i, :2] - box[j, 2:]).max(), (box[j, :2] - box[i, 2:]).max())) for i in range(n) for j in range(i + 1, n)]
+    gap = [
+        (i, j, max((box[i, :2] - box[j, 2:]).max(), (box[j, :2] - box[i, 2:]).max()))
+        for i in range(n)
+        for j in range(i + 1, n)
+    ]
     return {(i, j) for i, j, distance in gap if distance <= 1}
 
 
@@ -162,7 +182,7 @@ def test_border_around_many_is_complete() -> None:
     grid = np.stack(np.meshgrid(np.arange(60), np.arange(60)), axis=2).reshape(-1, 2) * 10
     box = np.concatenate([[[-5, -5, 700, 700]], np.concatenate([grid, grid + 3], axis=1)])
     pairs, core, left_out = g.box_pairs(box)
-    assert pairs.tolist() == [[0] * 3600, list(range(1, 3601))] or set(zip(*pairs.tolist(), strict=True)) == {(0, i) for i in range(1, 3601)}
+    assert set(zip(*pairs.tolist(), strict=True)) == {(0, i) for i in range(1, 3601)} and pairs.shape == (2, 3600)
     assert len(core) == left_out == 0
 
 
@@ -203,8 +223,13 @@ def test_features_by_hand() -> None:
     d = drawing(rectangle(0, 0, 100, 50), line(20, 10, 40, 10), line(20, 10, 30, 20))
     graph = g.entity_graph(d, rich(d))
     np.testing.assert_allclose(graph.place, [(0.5, 0.5), (0.3, 0.35), (0.25, 0.4)], atol=1e-5)
-    by_pair = {(*pair, kind): feature for *pair, kind, feature in zip(*graph.edges.tolist(), graph.relation, graph.features, strict=True)}
-    np.testing.assert_allclose(by_pair[1, 2, R.SUCCESSOR], [-0.05, 0.05, -0.5, 0, 1], atol=1e-3)  # 45° further: 2 · 45° = 90°
+    by_pair = {
+        (*pair, kind): feature
+        for *pair, kind, feature in zip(*graph.edges.tolist(), graph.relation, graph.features, strict=True)
+    }
+    np.testing.assert_allclose(
+        by_pair[1, 2, R.SUCCESSOR], [-0.05, 0.05, -0.5, 0, 1], atol=1e-3
+    )  # 45° further: 2 · 45° = 90°
     assert by_pair[1, 2, R.TOUCH].tolist() == by_pair[1, 2, R.SUCCESSOR].tolist()
 
 
@@ -237,8 +262,8 @@ def test_near_pairs_against_all_pairs(box: np.ndarray) -> None:
 
 def test_relations_are_symmetric_in_their_arguments() -> None:
     rng = np.random.default_rng(5)
-    corner = rng.integers(0, 12, (40, 2))
-    box = np.concatenate([corner, corner + rng.integers(0, 9, (40, 2))], axis=1)
+    corner = rng.integers(0, 30, (60, 2))
+    box = np.concatenate([corner, corner + rng.integers(0, 20, (60, 2))], axis=1)
     pairs = np.array(sorted(meeting(box))).T
     kind, swap = g.relations(box, pairs)
     other_kind, other_swap = g.relations(box, pairs[::-1])
@@ -273,8 +298,16 @@ def same_graphs(a: g.DrawingCode, b: g.DrawingCode) -> None:
 
 
 @settings(deadline=None, max_examples=50)
-@given(rows_strategy, st.floats(-1e4, 1e4), st.floats(-1e4, 1e4), st.sampled_from([1.0, 25.4, 0.1]), st.sampled_from(["views", "tiles", "chunks"]))
-def test_moved_and_scaled_drawings_have_the_same_graphs(rows: list[Row], dx: float, dy: float, factor: float, method: g.Method) -> None:
+@given(
+    rows_strategy,
+    st.floats(-1e4, 1e4),
+    st.floats(-1e4, 1e4),
+    st.sampled_from([1.0, 25.4, 0.1]),
+    st.sampled_from(["views", "tiles", "chunks"]),
+)
+def test_moved_and_scaled_drawings_have_the_same_graphs(
+    rows: list[Row], dx: float, dy: float, factor: float, method: g.Method
+) -> None:
     d = drawing(*rows)
     if max(d.size) > 0:
         moved = transform(d, np.array([[factor, 0.0, dx], [0.0, factor, dy]]))
@@ -325,14 +358,19 @@ SHEET = [rectangle(0, 0, 150, 100), *view(10, 70), *view(10, 20), *view(90, 20),
 def test_views_of_a_sheet() -> None:
     d = drawing(*SHEET)
     result = g.blocks(d, rich(d))
-    # top left, bottom left, bottom right, then what spans the sheet
+    # top left, bottom left, bottom right, then the border and the rule that ends at it
     assert result.label.tolist() == [3, 0, 0, 0, 1, 1, 1, 2, 2, 2, 3]
     np.testing.assert_allclose(result.box[2], [90 / 150, (16 + 25) / 150, 115 / 150, (35 + 25) / 150], atol=1e-4)
 
 
 def test_one_part_is_one_block() -> None:
-    d = drawing(*view(0, 0))
-    assert len(g.blocks(d, rich(d))) == 1
+    """A window within the outline, or an outline of single lines that span the drawing, does not make views."""
+    outline = [line(0, 0, 100, 0), line(100, 0, 100, 80), line(100, 80, 0, 80), line(0, 80, 0, 0)]
+    for rows in (view(0, 0), [*outline, circle(20, 20, 2), circle(80, 60, 2)]):
+        d = drawing(*rows)
+        assert len(g.blocks(d, rich(d))) == 1
+    d = drawing(rectangle(0, 0, 45, 80), rectangle(10, 10, 30, 60), rectangle(60, 0, 100, 80))
+    assert g.blocks(d, rich(d)).label.tolist() == [0, 0, 1]
     nothing = drawing()
     assert len(g.blocks(nothing, rich(nothing))) == 0
 
@@ -366,7 +404,7 @@ def test_save_and_load(tmp_path: Path) -> None:
 
 def test_files_that_are_no_codes(tmp_path: Path) -> None:
     path = tmp_path / "x.npz"
-    with pytest.raises(DeepDXFError, match="x.npz"):
+    with pytest.raises(DeepDXFError, match=r"x\.npz"):
         g.DrawingCode.load(path)
     code = g.encode(drawing(*SHEET), "x")
     with pytest.raises(DeepDXFError, match="cannot be written"):
@@ -392,3 +430,16 @@ def test_no_loop_over_entities() -> None:
     """The loops that are there are over classes, levels, bits, sides and rounds."""
     loops = [row.strip() for row in inspect.getsource(g).splitlines() if row.strip().startswith(("for ", "while "))]
     assert not [row for row in loops if "range(len(" in row or "enumerate(box" in row or "nodes" in row]
+
+
+def test_real_drawings_keep_their_codes_when_moved(corpus: Path) -> None:
+    files = sorted((corpus / "drawings").rglob("*.dxf"))[7::331]
+    assert len(files) > 5
+    for path in files:
+        d = read(path)
+        x, y = d.frame[:2]
+        moved = transform(d, np.array([[1, 0, 0.37 * max(d.size) - x], [0, 1, -3.3 * max(d.size) - y]]))
+        a, b = g.encode(d, path.name), g.encode(moved, path.name)
+        same_graphs(a, b)
+        np.testing.assert_array_equal(a.classic.matrix, b.classic.matrix)
+        np.testing.assert_array_equal(a.rich.bins, b.rich.bins)

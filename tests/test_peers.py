@@ -11,9 +11,17 @@ from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.encoder import Encoder, Switches, load
 from deepdxf.errors import EncoderError
 from deepdxf.geometry import transform
-from deepdxf.peers import MIRROR, QUARTER_TURN, Histogram, PerceptualHash, TypedRaster, poses
+from deepdxf.peers import Histogram, PerceptualHash, TypedRaster
 from deepdxf.raster import rasterise
 from tests.drawings import circle, drawing, line, polyline
+
+QUARTER_TURN = np.array([[0.0, -1.0], [1.0, 0.0]])
+MIRROR = np.array([[-1.0, 0.0], [0.0, 1.0]])
+
+
+def poses(switches: Switches) -> list[np.ndarray]:
+    """The linear maps of the switches' poses."""
+    return [pose[:, :2] for pose in switches.poses]
 
 PICTURES = ("raster", "phash", "sscd")
 

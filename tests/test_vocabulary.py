@@ -20,8 +20,8 @@ def test_classic_has_43_columns_and_the_two_of_the_dimension_value() -> None:
 def test_every_class_has_the_parameters_of_the_historical_matrix() -> None:
     parameters = {cls.name: len(columns) for cls, columns in v.CLASSIC_COLUMNS.items()}
     assert parameters == {
-        "HATCH": 3, "TEXT": 4, "MTEXT": 5, "LWPOLYLINE": 4, "ARC": 5, "LINE": 4, "CIRCLE": 3, "DIMENSION": 6, "LEADER": 2,
-        "INSERT": 5, "SPLINE": 4, "SOLID": 2,
+        "HATCH": 3, "TEXT": 4, "MTEXT": 5, "LWPOLYLINE": 4, "ARC": 5, "LINE": 4, "CIRCLE": 3, "DIMENSION": 6,
+        "LEADER": 2, "INSERT": 5, "SPLINE": 4, "SOLID": 2,
     }  # fmt: skip
     assert {name for columns in v.CLASSIC_COLUMNS.values() for name in columns} == set(v.CLASSIC)
     shared = [name for name in v.CLASSIC if v.CLASSIC_USED[:, 1 + v.CLASSIC.index(name)].sum() > 1]
@@ -38,7 +38,9 @@ def test_rich_has_at_most_eight_numbers_of_a_class() -> None:
 
 
 def test_quantise_by_hand() -> None:
-    np.testing.assert_array_equal(v.quantise([-3.0, 0.0, 0.5, 1 / 255, 0.9999, 1.0, 7.0]), [0, 0, 128, 1, 255, 255, 255])
+    np.testing.assert_array_equal(
+        v.quantise([-3.0, 0.0, 0.5, 1 / 255, 0.9999, 1.0, 7.0]), [0, 0, 128, 1, 255, 255, 255]
+    )
 
 
 @given(st.floats(-2, 2), st.floats(-2, 2))
@@ -66,7 +68,9 @@ def test_turns_do_not_jump_at_a_full_turn(quarter: int, noise: float) -> None:
 def test_scale_centres_the_frame_and_keeps_one_scale() -> None:
     scale = v.Scale.of(drawing(line(10, 100, 30, 110)))
     assert scale.side == 20
-    np.testing.assert_allclose(scale.place(np.array([[10.0, 100.0], [30.0, 110.0], [20.0, 105.0]])), [[0, 0.25], [1, 0.75], [0.5, 0.5]])
+    np.testing.assert_allclose(
+        scale.place(np.array([[10.0, 100.0], [30.0, 110.0], [20.0, 105.0]])), [[0, 0.25], [1, 0.75], [0.5, 0.5]]
+    )
     np.testing.assert_array_equal(scale.snap(np.array([[10.0, 100.0, 1e9, 110.0]]), 100, 1000), [[-50, -25, 1000, 25]])
 
 
@@ -75,7 +79,12 @@ def test_scale_of_a_point_and_of_nothing() -> None:
     assert v.Scale.of(drawing()).side == 1.0
 
 
-@given(st.sampled_from([c for c in C if c != C.EOS]), st.integers(0, v.N_RICH - 1), st.floats(allow_nan=False), st.booleans())
+@given(
+    st.sampled_from([c for c in C if c != C.EOS]),
+    st.integers(0, v.N_RICH - 1),
+    st.floats(allow_nan=False),
+    st.booleans(),
+)
 def test_clip_and_bins(cls: C, column: int, value: float, absent: bool) -> None:
     values = np.full((1, v.N_RICH), np.nan)
     if not absent:
@@ -87,7 +96,9 @@ def test_clip_and_bins(cls: C, column: int, value: float, absent: bool) -> None:
     if not absent:
         low, high = v.RICH_LOW[cls, column], v.RICH_HIGH[cls, column]
         assert low <= clipped[0, column] <= high
-        assert bins[0, column] == np.clip(np.floor((clipped[0, column] - low) / (high - low) * 255 + 0.5 + v.TIE), 0, 255)
+        assert bins[0, column] == np.clip(
+            np.floor((clipped[0, column] - low) / (high - low) * 255 + 0.5 + v.TIE), 0, 255
+        )
 
 
 def test_logarithms_by_hand() -> None:

@@ -1,0 +1,146 @@
+"""Which module may import which, what an import loads, and what the package offers.
+
+Arrows only downward: every module of the package stands in one of the layers below and imports modules of lower layers
+only, wherever in the file the import stands. Reading and encoding therefore know nothing of archives, reports or the
+command line.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import deepdxf
+
+PACKAGE = Path(deepdxf.__file__).parent
+
+# From the top to the bottom. Modules of one layer do not know each other.
+LAYERS = (
+    ("__main__",),
+    ("cli",),
+    ("embed", "archive", "cad_json"),
+    ("graph", "descriptor", "peers", "summary", "report", "synth", "evaluate"),
+    ("sequence", "raster", "encoder", "render", "reader", "synth_families", "groups", "batch", "where"),
+    ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary"),
+    ("reader_codes",),
+    ("table",),
+    ("geometry", "text", "files"),
+    ("drawing",),
+    ("errors", "__init__"),
+)
+# Libraries that know files of CAD programs, and the modules that may use them: the readers, the few curves that the
+# careful reader's library computes for both (`table`), and writing what a test of the readers needs re-saved (`synth`).
+CAD = {"cadkit": {"reader", "reader_cadkit"}, "ezdxf": {"reader", "reader_ezdxf", "table", "synth"}}
+# Slow to load, or not in every install: none of them when the package is imported, or asked for its version.
+HEAVY = {"numpy", "torch", "lancedb", "pyarrow", "ezdxf", "cadkit", "scipy", "shapely", "rich", "h5py", "onnxruntime"}
+
+
+@cache
+def imports(module: str) -> dict[str, int]:
+    """What a module of the package imports at run time, in full, with the line."""
+    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    typing_only = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    found: dict[str, int] = {}
+    for node in ast.walk(tree):
+        if node in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {alias.name: node.lineno for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            source = ".".join(filter(None, ("deepdxf" if node.level else "", node.module)))
+            found |= {f"{source}.{alias.name}": node.lineno for alias in node.names}
+    return found
+
+
+def own(module: str) -> dict[str, int]:
+    """The modules of the package that a module imports, with the line."""
+    found = {}
+    for name, line in imports(module).items():
+        first, _, rest = name.partition(".")
+        if first == "deepdxf":
+            inner = rest.partition(".")[0]
+            found[inner if inner in MODULES else "__init__"] = line
+    return found
+
+
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
+
+
+def test_every_module_has_a_layer() -> None:
+    assert sorted(LEVEL) == MODULES
+    assert len(LEVEL) == sum(map(len, LAYERS))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_arrows_point_downward(module: str) -> None:
+    upward = [f"{module}.py:{line} imports {other}" for other, line in own(module).items() if not below(other, module)]
+    assert not upward
+
+
+def below(other: str, module: str) -> bool:
+    return LEVEL[other] > LEVEL[module]
+
+
+@pytest.mark.parametrize("library", sorted(CAD))
+def test_who_knows_a_cad_library(library: str) -> None:
+    knowing = {module for module in MODULES if any(name.split(".")[0] == library for name in imports(module))}
+    assert knowing <= CAD[library]
+
+
+def test_training_is_imported_by_nothing_but_the_command_line() -> None:
+    importers = {module for module in MODULES if "train" in own(module)}
+    assert importers <= {"cli"}
+    assert not any(name.split(".")[0] == "torch" for module in MODULES if module != "train" for name in imports(module))
+
+
+@pytest.mark.parametrize("statement", ["import deepdxf", "import deepdxf.cli as c; c.parser()", "VERSION"])
+def test_start_is_light(statement: str) -> None:
+    if statement == "VERSION":
+        statement = "import deepdxf.cli as c\ntry: c.main(['--version'])\nexcept SystemExit: pass"
+    code = f"{statement}\nimport sys, json; print(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert not HEAVY & set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_reading_and_filters_load_no_database() -> None:
+    code = (
+        "import sys, deepdxf.reader, deepdxf.encoder, deepdxf.where, deepdxf.archive, deepdxf.descriptor\n"
+        "print({'lancedb', 'pyarrow', 'scipy', 'shapely', 'rich', 'torch'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert done.stdout.strip() == "set()"
+
+
+def test_public_names() -> None:
+    assert sorted(deepdxf._PUBLIC) == deepdxf.__all__
+    for name, (module, there) in deepdxf._PUBLIC.items():
+        assert getattr(deepdxf, name) is getattr(importlib.import_module(f"deepdxf.{module}"), there)
+    with pytest.raises(AttributeError, match="nothing_like_it"):
+        deepdxf.nothing_like_it  # noqa: B018
+    assert not hasattr(deepdxf, "nothing_like_it")
+
+
+def test_public_names_are_known_to_type_checkers() -> None:
+    """The names under TYPE_CHECKING, which editors complete, are those that load."""
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    block = next(node for node in tree.body if isinstance(node, ast.If))
+    stated = {
+        alias.asname: (str(node.module).removeprefix("deepdxf."), alias.name)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert stated == deepdxf._PUBLIC
