@@ -124,7 +124,7 @@ def ezdxf_alone(data: bytes) -> Drawing:
     """A drawing whose blocks ezdxf has expanded: there are no INSERT rows, all rows have depth 0.
 
     Raises:
-        ReadError: ezdxf's strict loader rejects the file.
+        ReadError: ezdxf's strict loader rejects the file, or its expansion of blocks fails.
     """
     import ezdxf
     from ezdxf.filemanagement import dxf_stream_info
@@ -138,10 +138,11 @@ def ezdxf_alone(data: bytes) -> Drawing:
     try:
         text = data.decode(dxf_stream_info(head).encoding, "replace").replace("\r\n", "\n")
         document = ezdxf.read(io.StringIO(text))  # type: ignore[attr-defined]
+        space = next((layout for layout in document.layouts if len(layout)), document.modelspace())
+        entities = list(expand(space))
     except Exception as error:  # the library may raise anything on damaged files
         raise ReadError(f"not a readable DXF drawing ({error})") from error
-    space = next((layout for layout in document.layouts if len(layout)), document.modelspace())
-    Feeder(document, rows, set()).feed(list(expand(space)))
+    Feeder(document, rows, set()).feed(entities)
     source = {"format": "dxf", "version": document.dxfversion, "reader": "ezdxf"}
     return rows.drawing(Limits(), None, "model", source, len(data))
 

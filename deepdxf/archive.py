@@ -251,6 +251,8 @@ class Archive:
         address = str(address)
         with _database_errors(address):
             pa = _arrow()
+            if "://" not in address and os.path.exists(address) and not os.path.isdir(address):
+                raise ArchiveError(f"{address} is a file, not an archive; choose a folder")
             if "://" not in address and os.path.isdir(address) and not _is_archive(address) and os.listdir(address):
                 raise ArchiveError(f"{address} is not empty and no archive; choose another folder")
             db = _connect(address)

@@ -99,9 +99,9 @@ def inspect(arguments: Arguments) -> int:
     summary = summarise(drawing)
     if arguments.json:
         return print_json({"file": str(arguments.file), **summary.to_dict(), "frame": drawing.frame.tolist()})
-    version = f"{summary.format.upper()} {summary.version}"
-    if summary.version in RELEASES:
-        version += f" (release {RELEASES[summary.version]})"
+    release = f"(release {RELEASES[summary.version]})" if summary.version in RELEASES else ""
+    version = " ".join(filter(None, (summary.format.upper(), summary.version, release)))
+    counts = [f"{n} {name}" for name, n in summary.counts.items()]
     print_pairs(
         {
             "file": str(arguments.file),
@@ -109,11 +109,11 @@ def inspect(arguments: Arguments) -> int:
             "format": f"{version}, read by {summary.reader}",
             "space": summary.space,
             "size": size_text(summary.width, summary.height, summary.unit_mm),
-            "entities": f"{summary.entities}: " + listed(f"{n} {name}" for name, n in summary.counts.items()),
-            "layers": listed(summary.layers),
-            "blocks": listed(summary.blocks),
-            "texts": listed(summary.texts),
-            "dimensions": listed(number(value, 6) for value in summary.dimensions),
+            "entities": f"{summary.entities}: {listed(counts)}" if counts else "0",
+            "layers": counted(summary.layers),
+            "blocks": counted(summary.blocks),
+            "texts": counted(summary.texts),
+            "dimensions": counted([number(value, 6) for value in summary.dimensions]),
             "title block": listed(f"{tag}={value}" for tag, value in summary.fields),
             "ignored": listed(f"{n} {name}" for name, n in summary.ignored.items()),
             "problems": listed(f"{code} ({count}: {message})" for code, message, count in summary.problems),
@@ -374,8 +374,7 @@ def hit_card(archive: Archive, id: str, score: float | None) -> Card:
     }
     file = Path(record["root"]) / record["path"]
     problems = [*filter(None, [record["message"]]), *(record["problem"] or ())]
-    picture = archive.thumbnail(id) or no_picture()
-    return Card(record["path"], picture, facts, problems, score=score, id=id, file=file)
+    return Card(record["path"], archive.thumbnail(id) or b"", facts, problems, score=score, id=id, file=file)
 
 
 def drawing_card(path: Path, drawing: Drawing) -> Card:
@@ -401,14 +400,7 @@ def text_card(words: str) -> Card:
     """Words that were searched for as a card of a gallery."""
     from deepdxf.report import Card
 
-    return Card(f"“{words}”", no_picture())
-
-
-def no_picture() -> bytes:
-    """A PNG to show where there is no picture."""
-    from deepdxf.render import png
-
-    return png('<svg xmlns="http://www.w3.org/2000/svg" width="1" height="1"/>')
+    return Card(f"“{words}”")
 
 
 def number(value: float, digits: int = 4) -> str:
@@ -457,6 +449,8 @@ def evaluate(arguments: Arguments) -> int:
 
     if arguments.rankings:
         check_writable(arguments.rankings)
+    elif arguments.depth:
+        arguments.fail("--depth is about the file of --rankings")
     protocol = load_groups(arguments.groups, arguments.judgements, arguments.manifest, arguments.kinds)
     embedded = embed_files(
         [arguments.path],
@@ -653,6 +647,11 @@ def listed(items: Iterable[str]) -> str:
     items = list(items)
     more = f" … and {len(items) - LISTED} more" if len(items) > LISTED else ""
     return ", ".join(items[:LISTED]) + more
+
+
+def counted(items: Sequence[str]) -> str:
+    """Items with commas behind their number; empty if there is none."""
+    return f"{len(items)}: {listed(items)}" if items else ""
 
 
 # --- the parser ------------------------------------------------------------------------------------------------------

@@ -57,7 +57,8 @@ FLOAT_GROUPS = rb"(?:[1-5]\d|1[1-4]\d|2[1-3]\d|46\d|10[1-5]\d)"
 DECIMAL_COMMA = re.compile(
     rb"(\n[ \t]*" + FLOAT_GROUPS + rb"[ \t]*\r?\n[ \t]*[-+]?\d*),(\d+(?:[eE][-+]?\d+)?[ \t]*\r?(?=\n))"
 )
-# The fast reader would take these for 0.
+# The fast reader would take these for 0. The words are searched first, which is far cheaper than the pattern.
+NO_NUMBERS = [b".#", *(before + word for before in (b"\n", b" ", b"\t", b"-", b"+") for word in (b"nan", b"inf"))]
 NOT_A_NUMBER = re.compile(
     rb"(\n[ \t]*" + FLOAT_GROUPS + rb"[ \t]*\r?\n[ \t]*)[-+]?(?:nan|inf|\d*\.#)[^\r\n]*", re.IGNORECASE
 )
@@ -70,7 +71,7 @@ HANDLE = re.compile(rb"\s*[0-9A-Fa-f]{1,16}\s*")
 OLD_LINE = re.compile(rb"(\n[ \t]*0[ \t]*\r?\n[ \t]*)3DLINE(?=[ \t]*\r?\n)")  # R10's name of a LINE with z coordinates
 # The head of an associative HATCH, up to its group 71; in pairs of lines, so that no value is taken for a code.
 HATCH_HEAD = re.compile(
-    rb"\n[ \t]*0[ \t]*\r?\n[ \t]*HATCH[ \t]*\r?\n"
+    rb"\nHATCH[ \t]*\r?\n"
     rb"((?:[ \t]*(?!(?:0|71)[ \t]*\r?\n)\d+[ \t]*\r?\n[^\n]*\n){1,60})"
     rb"[ \t]*71[ \t]*\r?\n[ \t]*1[ \t]*\r?\n"
 )
@@ -184,9 +185,9 @@ def prepare(data: bytes, table: Table) -> bytes:
         data = data.replace(b"\r", b"\n")
         table.problem("line-ends", "lines ended with a carriage return alone")
     lower = data.lower()
-    if any(word in lower for word in (b"nan", b"inf", b".#")):
+    if any(word in lower for word in (b"nan", b"inf", b".#")) and any(word in lower for word in NO_NUMBERS):
         data = NOT_A_NUMBER.sub(rb"\g<1>1e300", data)  # left out, and counted, as every number beyond reason
-    if comma_before_digit(data):
+    if has_decimal_comma(data):
         data, count = DECIMAL_COMMA.subn(rb"\1.\2", data)
         if count:
             table.problem("decimal-comma", "number with a decimal comma read as if with a point", count)
@@ -213,7 +214,8 @@ def with_ends(data: bytes) -> bytes:
         if not data.endswith(b"\n") or lines % 2 == 0:  # the newline before it, and two for each whole tag
             data = data[:last] + b"\n"
         data += b"0\nEOF\n"
-    pieces, at, is_open = [], 0, False
+    pieces: list[bytes] = []
+    at, is_open = 0, False
     for mark in SECTION_MARK.finditer(data):
         if is_open and mark[1] != b"ENDSEC":
             pieces += (data[at : mark.start()], b"\n0\nENDSEC")
@@ -222,11 +224,13 @@ def with_ends(data: bytes) -> bytes:
     return b"".join(pieces) + data[at:]
 
 
-def comma_before_digit(data: bytes) -> bool:
-    """Whether a decimal comma is possible at all: spares nearly every file the search for one."""
+def has_decimal_comma(data: bytes) -> bool:
+    """Whether there is any: only its commas are looked at, which spares nearly every file the search line by line."""
     values = np.frombuffer(data, np.uint8)
-    following = values[np.flatnonzero(values[:-1] == ord(",")) + 1]
-    return bool(((following >= ord("0")) & (following <= ord("9"))).any())
+    at = np.flatnonzero(values[:-1] == ord(","))
+    at = at[(values[at + 1] >= ord("0")) & (values[at + 1] <= ord("9"))]
+    # the pattern begins with the line before, which holds the code
+    return any(DECIMAL_COMMA.match(data, data.rfind(b"\n", 0, max(data.rfind(b"\n", 0, i), 0))) for i in at.tolist())
 
 
 def binary_to_ascii(data: bytes) -> bytes:
@@ -257,7 +261,8 @@ def missing_end(data: bytes) -> str:
         return "the file does not end with EOF: it may be cut off, what is there was read"
     closed = data.count(b"ENDSEC")
     # counting the word is far cheaper than the pattern, and enough for nearly every whole file
-    if closed < data.count(b"SECTION") and closed < len(SECTION_START.findall(data)):
+    words = data.count(b"SECTION\n") + data.count(b"SECTION\r")
+    if closed < words and closed < len(SECTION_START.findall(data)):
         return "a section is not closed: the file may be cut off, what is there was read"
     return ""
 
@@ -392,10 +397,13 @@ def unit_of(data: bytes) -> float | None:
 
 def associative_hatches(data: bytes) -> set[int]:
     """Handles of the associative HATCHes of an ASCII DXF, which the fast reader does not tell."""
-    if b"HATCH" not in data:
-        return set()
-    heads = HATCH_HEAD.findall(data)
-    return {handle for head in heads for handle in handles_in(head)}
+    handles: set[int] = set()
+    at = data.find(b"\nHATCH")
+    while at >= 0:
+        if head := HATCH_HEAD.match(data, at):
+            handles |= handles_in(head[1])
+        at = data.find(b"\nHATCH", at + 1)
+    return handles
 
 
 def with_version(data: bytes) -> bytes:

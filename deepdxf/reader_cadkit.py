@@ -16,6 +16,9 @@ from deepdxf.table import BROKEN, FLAT, HatchLoop, Head, Table, plane_axes, vali
 Vec = tuple[float, float, float]
 
 
+# Decoded structs never form cycles: without the garbage collector's bookkeeping they are made and freed faster.
+
+
 class V(msgspec.Struct, gc=False):
     x: float
     y: float
@@ -36,7 +39,7 @@ class LineKind(msgspec.Struct, tag="line", gc=False):
     end: V
 
 
-class PolylineKind(msgspec.Struct, tag="polyline"):
+class PolylineKind(msgspec.Struct, tag="polyline", gc=False):
     vertices: list[Vertex]
     closed: bool
     normal: V
@@ -65,7 +68,7 @@ class EllipseKind(msgspec.Struct, tag="ellipse", gc=False):
     normal: V
 
 
-class FaceKind(msgspec.Struct, tag="face"):
+class FaceKind(msgspec.Struct, tag="face", gc=False):
     points: list[V]
     filled: bool
 
@@ -92,7 +95,7 @@ class EllipseEdge(msgspec.Struct, tag="ellipse", gc=False):
     ccw: bool = True
 
 
-class SplineEdge(msgspec.Struct, tag="spline"):
+class SplineEdge(msgspec.Struct, tag="spline", gc=False):
     degree: int
     knots: list[float]
     control_points: list[V]
@@ -100,16 +103,16 @@ class SplineEdge(msgspec.Struct, tag="spline"):
     fit_points: list[V] = []
 
 
-class PolylineEdge(msgspec.Struct, tag="polyline"):
+class PolylineEdge(msgspec.Struct, tag="polyline", gc=False):
     vertices: list[Vertex]
     closed: bool
 
 
-class Loop(msgspec.Struct):
+class Loop(msgspec.Struct, gc=False):
     edges: list[LineEdge | ArcEdge | EllipseEdge | SplineEdge | PolylineEdge]
 
 
-class HatchKind(msgspec.Struct, tag="hatch"):
+class HatchKind(msgspec.Struct, tag="hatch", gc=False):
     loops: list[Loop]
     solid: bool
     pattern_scale: float
@@ -117,7 +120,7 @@ class HatchKind(msgspec.Struct, tag="hatch"):
     normal: V
 
 
-class TextKind(msgspec.Struct, tag="text"):
+class TextKind(msgspec.Struct, tag="text", gc=False):
     position: V
     end_point: V | None
     height: float
@@ -129,7 +132,7 @@ class TextKind(msgspec.Struct, tag="text"):
     normal: V
 
 
-class MTextKind(msgspec.Struct, tag="m_text"):
+class MTextKind(msgspec.Struct, tag="m_text", gc=False):
     position: V
     height: float
     width: float
@@ -139,12 +142,12 @@ class MTextKind(msgspec.Struct, tag="m_text"):
     normal: V
 
 
-class MeshKind(msgspec.Struct, tag="mesh"):
+class MeshKind(msgspec.Struct, tag="mesh", gc=False):
     vertices: list[V]
     faces: list[list[int]]
 
 
-class SplineKind(msgspec.Struct, tag="spline"):
+class SplineKind(msgspec.Struct, tag="spline", gc=False):
     degree: int
     knots: list[float]
     control_points: list[V]
@@ -153,12 +156,12 @@ class SplineKind(msgspec.Struct, tag="spline"):
     closed: bool
 
 
-class LeaderKind(msgspec.Struct, tag="leader"):
+class LeaderKind(msgspec.Struct, tag="leader", gc=False):
     vertices: list[V]
     arrowhead: bool
 
 
-class DimensionKind(msgspec.Struct, tag="dimension"):
+class DimensionKind(msgspec.Struct, tag="dimension", gc=False):
     dimension_type: str
     points: list[V]
     text_position: V | None
@@ -166,7 +169,7 @@ class DimensionKind(msgspec.Struct, tag="dimension"):
     text: str | None
 
 
-class InsertKind(msgspec.Struct, tag="insert"):
+class InsertKind(msgspec.Struct, tag="insert", gc=False):
     block: str
     position: V
     scale: V
@@ -178,15 +181,15 @@ class InsertKind(msgspec.Struct, tag="insert"):
     row_spacing: float
 
 
-class ImageKind(msgspec.Struct, tag="image"):
+class ImageKind(msgspec.Struct, tag="image", gc=False):
     pass
 
 
-class ViewportKind(msgspec.Struct, tag="viewport"):
+class ViewportKind(msgspec.Struct, tag="viewport", gc=False):
     pass
 
 
-class UnknownKind(msgspec.Struct, tag="unknown"):
+class UnknownKind(msgspec.Struct, tag="unknown", gc=False):
     type_name: str
 
 
@@ -205,7 +208,7 @@ class Color(msgspec.Struct, gc=False):
     b: int = 0
 
 
-class Display(msgspec.Struct):
+class Display(msgspec.Struct, gc=False):
     height: float | None = None
     width: float | None = None
     halign: str = "left"
@@ -213,7 +216,7 @@ class Display(msgspec.Struct):
     rotation: float = 0.0
 
 
-class Attribute(msgspec.Struct):
+class Attribute(msgspec.Struct, gc=False):
     tag: str | None
     value: str | None
     position: V | None
@@ -222,7 +225,7 @@ class Attribute(msgspec.Struct):
     display: Display | None = None
 
 
-class Entity(msgspec.Struct):
+class Entity(msgspec.Struct, gc=False):
     id: int | None
     layer: str | None
     color: Color
@@ -232,7 +235,7 @@ class Entity(msgspec.Struct):
     props: msgspec.Raw
 
 
-class Block(msgspec.Struct):
+class Block(msgspec.Struct, gc=False):
     name: str
     base_point: V
     entities: msgspec.Raw  # decoded only when an INSERT asks for the block
@@ -240,22 +243,22 @@ class Block(msgspec.Struct):
     xref_path: str | None = None
 
 
-class Model(msgspec.Struct):
+class Model(msgspec.Struct, gc=False):
     name: str
     kind: str
     entities: msgspec.Raw
 
 
-class Units(msgspec.Struct):
+class Units(msgspec.Struct, gc=False):
     meters_per_unit: float | None
 
 
-class Source(msgspec.Struct):
+class Source(msgspec.Struct, gc=False):
     format: str
     version: str | None
 
 
-class Document(msgspec.Struct):
+class Document(msgspec.Struct, gc=False):
     source: Source
     units: Units
     blocks: list[Block]
@@ -488,12 +491,14 @@ class Feeder:
         if attribute.position is None:
             return
         display = attribute.display or Display()
+        height = display.height or 0.0
+        width_factor = display.width / height if display.width and height else 1.0  # here the width is that of a letter
         self.table.text(
             (head[0], attribute.layer or head[1], head[2], "ATTRIB"),
             vec(attribute.position),
-            display.height or 0.0,
+            height,
             math.degrees(display.rotation),
-            1.0,
+            width_factor,
             HALIGN.get(display.halign, 0.0),
             VALIGN.get(display.valign, 0.0),
             attribute.value or "",

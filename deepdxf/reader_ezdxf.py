@@ -236,7 +236,7 @@ class Feeder:
             dxf.get("width", 1.0),
             HALIGN.get(halign, 0.0),
             0.5 if halign == 4 else VALIGN.get(valign, 0.0),
-            entity.plain_mtext() if head[3] == "ATTRIB" and entity.has_embedded_mtext_entity else dxf.get("text", ""),
+            attribute_value(entity) if head[3] == "ATTRIB" else dxf.get("text", ""),
             dxf.extrusion,
         )
 
@@ -301,8 +301,14 @@ class Feeder:
             head, dxf.name, place, (dxf.xscale, dxf.yscale), dxf.get("rotation", 0.0), grid, dxf.extrusion
         )
         for attribute in entity.attribs:
-            self.table.fields.append((attribute.dxf.get("tag", ""), attribute.dxf.get("text", "")))
+            self.table.fields.append((attribute.dxf.get("tag", ""), attribute_value(attribute)))
             self.text((head[0], attribute.dxf.get("layer", head[1]), head[2], "ATTRIB"), attribute)
+
+
+def attribute_value(attribute: Any) -> str:
+    """The text of an ATTRIB, which is elsewhere when it has many lines."""
+    value: str = attribute.plain_mtext() if attribute.has_embedded_mtext_entity else attribute.dxf.get("text", "")
+    return value
 
 
 def flat_codes(tags: Iterable[Any]) -> list[tuple[int, Any]]:

@@ -31,7 +31,7 @@ class Card:
     """One drawing in a gallery."""
 
     path: str  # as shown
-    thumbnail: bytes  # PNG
+    thumbnail: bytes = b""  # PNG; empty = no picture
     facts: Mapping[str, Value] = field(default_factory=dict)  # label -> value, shown in this order; None is left out
     problems: Sequence[str] = ()  # sentences, shown as a warning
     score: float | None = None  # 0 … 1; None for the query
@@ -157,9 +157,11 @@ def _write(path: Path, content: bytes) -> None:
 def _card(card: Card, rank: int | None) -> str:
     name = card.path.replace("\\", "/").rsplit("/", 1)[-1]
     alt = f"Drawing {name}" if rank is None else f"Hit {rank}: drawing {name}"
-    data = base64.b64encode(card.thumbnail).decode("ascii")
-    picture = f'<img src="data:image/png;base64,{data}" alt="{_attribute(alt)}" width="256" height="256">'
-    if card.file is not None:
+    picture = ""
+    if card.thumbnail:
+        data = base64.b64encode(card.thumbnail).decode("ascii")
+        picture = f'<img src="data:image/png;base64,{data}" alt="{_attribute(alt)}" width="256" height="256">'
+    if picture and card.file is not None:
         picture = f'<a href="{_attribute(card.file.as_uri())}">{picture}</a>'
     score = ""
     if rank is not None and card.score is not None:
@@ -172,7 +174,7 @@ def _card(card: Card, rank: int | None) -> str:
     facts = "".join(
         f"<dt>{xml_text(label)}</dt><dd>{_value(value)}</dd>"
         for label, value in ({"id": card.id or None} | dict(card.facts)).items()
-        if value is not None and value != "" and value != ()
+        if value is not None and value != "" and value != () and value != []
     )
     problems = "".join(f"<li>{xml_text(problem)}</li>" for problem in card.problems)
     return (

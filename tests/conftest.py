@@ -6,6 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("deepdxf", deadline=None)  # no test asserts on time
+settings.load_profile("deepdxf")
 
 
 @pytest.fixture(scope="session")

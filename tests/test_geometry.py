@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from drawings import Row, circle, drawing, line, polyline
 from ezdxf.math import BSpline, bulge_to_arc
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from deepdxf.drawing import Drawing, EntityClass
@@ -104,7 +105,6 @@ def test_boxes_hold_the_curves_tightly(d: Drawing) -> None:
         assert (d.box[row, :2] <= p.min(0) + 1e-9).all() and (d.box[row, 2:] >= p.max(0) - 1e-9).all()
 
 
-@settings(deadline=None)
 @given(drawings, st.sampled_from([0.5, 0.05]))
 def test_segments_follow_the_curves(d: Drawing, tolerance: float) -> None:
     lines, owner = segments(d, tolerance)
@@ -138,7 +138,6 @@ def test_a_similarity_and_its_inverse_change_nothing(d: Drawing, matrix: np.ndar
     assert np.minimum(gap, np.abs(gap - 360)).max(initial=0) < 1e-8
 
 
-@settings(deadline=None)
 @given(st.lists(rows.filter(lambda row: row[0] != C.TEXT), min_size=1, max_size=4), affinities())
 def test_an_affinity_bends_shapes_as_it_bends_their_points(content: list[Row], matrix: np.ndarray) -> None:
     d = drawing(*content)
@@ -179,15 +178,19 @@ def test_bulges_as_ezdxf_reads_them(p: tuple[float, float], q: tuple[float, floa
 @given(st.floats(0, 6), st.floats(0.01, 6.28))
 def test_conic_arcs_are_circles_for_another_library(start: float, sweep: float) -> None:
     control, knots = (a[0] for a in conic_arc(np.array([start]), np.array([start + sweep])))
-    oracle = BSpline(control[:, :2], order=3, knots=knots, weights=control[:, 2])
+    oracle = BSpline(control[:, :2].tolist(), order=3, knots=knots.tolist(), weights=control[:, 2].tolist())
     p = np.array([(v.x, v.y) for v in oracle.approximate(40)])
     np.testing.assert_allclose(np.hypot(*p.T), 1, atol=1e-9)
     np.testing.assert_allclose(p[[0, -1]], [[math.cos(a), math.sin(a)] for a in (start, start + sweep)], atol=1e-9)
 
 
 @given(st.integers(1, 4), st.lists(points, min_size=5, max_size=8), st.data())
-def test_spline_samples_lie_on_the_curve_of_ezdxf(degree: int, control: list[tuple[float, float]], data: st.DataObject) -> None:
-    inner = sorted(data.draw(st.lists(st.integers(1, 9), min_size=len(control) - degree - 1, max_size=len(control) - degree - 1)))
+def test_spline_samples_lie_on_the_curve_of_ezdxf(
+    degree: int, control: list[tuple[float, float]], data: st.DataObject
+) -> None:
+    inner = sorted(
+        data.draw(st.lists(st.integers(1, 9), min_size=len(control) - degree - 1, max_size=len(control) - degree - 1))
+    )
     knots = [0.0] * (degree + 1) + [k / 10 for k in inner] + [1.0] * (degree + 1)
     weights = data.draw(st.lists(st.floats(0.2, 3), min_size=len(control), max_size=len(control)))
     base = drawing((C.SPLINE, [(*p, w) for p, w in zip(control, weights, strict=True)], {"degree": float(degree)}))
@@ -197,7 +200,7 @@ def test_spline_samples_lie_on_the_curve_of_ezdxf(degree: int, control: list[tup
 
     samples, _ = spline_samples(shapes)
     oracle = BSpline(control, order=degree + 1, knots=knots, weights=weights)
-    spans = [(a, b) for a, b in zip(knots, knots[1:], strict=False) if b > a]
+    spans = [(a, b) for a, b in pairwise(knots) if b > a]
     assert len(samples) == len(spans)
     for found, (a, b) in zip(samples, spans, strict=True):
         expected = [(v.x, v.y) for v in oracle.points(np.linspace(a, b, len(found))[:-1])]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -147,11 +148,22 @@ def test_overlap_counts_are_exact_inside_a_core() -> None:
 # --- boxes that meet -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("direct", [0, g.DIRECT])
 @settings(deadline=None)
-@given(boxes_strategy, boxes_strategy)
-def test_count_meeting_against_all_pairs(query: np.ndarray, box: np.ndarray) -> None:
+@given(query=boxes_strategy, box=boxes_strategy)
+def test_count_meeting_against_all_pairs(direct: int, query: np.ndarray, box: np.ndarray) -> None:
     expected = [sum((q[:2] <= b[2:]).all() and (b[:2] <= q[2:]).all() for b in box) for q in query]
-    np.testing.assert_array_equal(g.count_meeting(query, box), np.array(expected, int))
+    with patch.object(g, "DIRECT", direct):
+        np.testing.assert_array_equal(g.count_meeting(query, box), np.array(expected, int))
+    if len(box):
+        bound = g.most_meeting(query, box)
+        assert (bound >= expected).all() and (bound <= len(box)).all()
+
+
+def test_most_meeting_counts_boxes_of_the_same_cells() -> None:
+    box = np.array([[i, j, i, j] for i in range(0, 100, 10) for j in range(0, 100, 10)], np.int64)  # a cell each
+    query = np.array([[0, 0, 0, 0], [10, 20, 30, 50], [0, 0, 90, 90], [5, 5, 8, 8]], np.int64)
+    np.testing.assert_array_equal(g.most_meeting(query, box), [1, 3 * 4, 100, 0])
 
 
 def meeting(box: np.ndarray) -> set[tuple[int, int]]:
@@ -164,10 +176,12 @@ def meeting(box: np.ndarray) -> set[tuple[int, int]]:
     return {(i, j) for i, j, distance in gap if distance <= 1}
 
 
+@pytest.mark.parametrize("direct", [0, g.DIRECT])
 @settings(deadline=None)
-@given(boxes_strategy, st.integers(1, 40))
-def test_box_pairs_against_all_pairs(box: np.ndarray, cap: int) -> None:
-    pairs, core, left_out = g.box_pairs(box, cap)
+@given(box=boxes_strategy, cap=st.integers(1, 40))
+def test_box_pairs_against_all_pairs(direct: int, box: np.ndarray, cap: int) -> None:
+    with patch.object(g, "DIRECT", direct):
+        pairs, core, left_out = g.box_pairs(box, cap)
     found, expected = list(zip(*pairs.tolist(), strict=True)), meeting(box)
     assert len(set(found)) == len(found) and set(found) <= expected
     missing = expected - set(found)

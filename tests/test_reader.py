@@ -674,7 +674,7 @@ def survives(data: bytes) -> None:
         assert "\n" not in str(error) and str(error)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from([ASCII, BINARY]), st.data())
 def test_flipped_bytes(data: bytes, draw: st.DataObject) -> None:
     mutable = bytearray(data)
@@ -686,7 +686,7 @@ def test_flipped_bytes(data: bytes, draw: st.DataObject) -> None:
 ENTITY_NAMES = st.sampled_from([*FOLDED, "ACAD_TABLE", "ARC_DIMENSION", "3DLINE", "WIPEOUT", "DIMENSION"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(st.tuples(ENTITY_NAMES, st.lists(st.tuples(FIELDS, VALUES), max_size=12)), min_size=1, max_size=4),
     st.sampled_from(["AC1009", "AC1015", "AC1032"]),
