@@ -40,7 +40,8 @@ def main() -> None:
         for table in result.tables:
             tables.append(table)
             print(f"\n{table.markdown()}", flush=True)
-    print(f"\n{goals_table(goals).markdown()}")
+    if goals:
+        print(f"\n{goals_table(goals).markdown()}")
     stem = about["commit"].rstrip("+") + (f"-{'-'.join(options.names)}" if options.names else "")
     out = options.out or Path(__file__).parent / "results" / f"{stem}.json"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -271,7 +271,7 @@ ANGULAR = (2, 5)  # dimension kinds that measure an angle (DXF group 70, low bit
 def arc_sweep(start: FloatArray, end: FloatArray) -> FloatArray:
     """Counter-clockwise sweep from start to end in (0, 360] degrees; equal angles mean the full circle."""
     sweep = (end - start) % 360.0
-    return np.where(sweep <= 1e-12, 360.0, sweep)
+    return np.where(sweep <= 1e-9, 360.0, sweep)
 
 
 def edges(shapes: Shapes) -> tuple[IntArray, IntArray, IntArray, FloatArray]:

@@ -81,9 +81,11 @@ def content_boxes(drawing: Drawing) -> FloatArray:
         rows = np.flatnonzero(drawing.depth == level)
         empty = rows[box[rows, 0] > box[rows, 2]]
         box[empty] = own[empty]
-        if level:
-            np.minimum.at(box[:, :2], drawing.parent[rows], box[rows, :2])
-            np.maximum.at(box[:, 2:], drawing.parent[rows], box[rows, 2:])
+        if level and len(rows):
+            parent = drawing.parent[rows]
+            run = np.flatnonzero(np.append(True, parent[1:] != parent[:-1]))  # a parent's rows mostly stand together
+            np.minimum.at(box[:, :2], parent[run], np.minimum.reduceat(box[rows, :2], run))
+            np.maximum.at(box[:, 2:], parent[run], np.maximum.reduceat(box[rows, 2:], run))
     return box
 
 

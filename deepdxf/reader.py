@@ -211,6 +211,9 @@ def with_ends(data: bytes) -> bytes:
     if not data.rstrip().endswith(b"EOF"):
         last = max((match.start() for match in ENTITY.finditer(data)), default=len(data))
         lines = data.count(b"\n", last)
+        if lines % 2 == 0 and data.endswith((b"\n\n", b"\n\r\n")):  # a blank line after the last tag is no half of one
+            data = data[: data.rindex(b"\n")].rstrip(b"\r")
+            lines -= 1
         if not data.endswith(b"\n") or lines % 2 == 0:  # the newline before it, and two for each whole tag
             data = data[:last] + b"\n"
         data += b"0\nEOF\n"

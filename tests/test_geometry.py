@@ -69,7 +69,8 @@ def curve(d: Drawing, row: int, count: int = 400) -> np.ndarray:
     if cls in (C.CIRCLE, C.ARC):
         radius = d.scalars[row, 0]
         start, end = (0.0, 360.0) if cls == C.CIRCLE else d.scalars[row, 1:3]
-        sweep = (end - start) % 360 or 360.0
+        sweep = (end - start) % 360
+        sweep = sweep if sweep > 1e-9 else 360.0
         angle = np.radians(start + sweep * t)
         return p[0, :2] + radius * np.hstack([np.cos(angle), np.sin(angle)])
     if cls == C.TEXT:

@@ -715,3 +715,12 @@ def test_section_helper_makes_what_ezdxf_accepts() -> None:
     doc = ezdxf.read(io.StringIO(encode(document(SHEET, PIN)).decode()))
     assert len(doc.modelspace()) == 7 and "PIN" in doc.blocks
     assert section("X", [])[0] == (0, "SECTION")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("blank", [0, 1])
+def test_fragment_with_a_blank_line_at_its_end_keeps_its_last_entity(newline: str, blank: int):
+    data = encode(tags(line(0, 0, 3, 4) + line(1, 1, 2, 2)), newline) + blank * newline.encode()
+    drawing = parse(data)
+    assert drawing.class_counts() == {"LINE": 2}
+    assert drawing.points(1)[:, :2].tolist() == [[1, 1], [2, 2]]
