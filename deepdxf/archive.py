@@ -399,9 +399,7 @@ class Archive:
                     action = "added" if before is None else "updated" if "status" in row else "unchanged"
                     status = row.get("status") or (before or {})["status"]
                     path = portable(outcome.item[0])
-                    report.files.append(
-                        FileReport(path, action, status, error, round(outcome.seconds, 4))
-                    )
+                    report.files.append(FileReport(path, action, status, error, round(outcome.seconds, 4)))
                     advance()
                     if len(batch) >= BATCH_ROWS or time.monotonic() - since > BATCH_SECONDS:
                         full, batch = batch, []
@@ -564,7 +562,8 @@ class Archive:
         candidates = np.arange(len(scores))
         if condition:
             passing = np.asarray(self._select(["id"], condition)["id"].to_pylist(), dtype=rows.ids.dtype)
-            candidates = np.flatnonzero(np.isin(rows.ids, passing))
+            place = np.minimum(np.searchsorted(rows.ids, passing), len(rows.ids) - 1)  # ids are sorted
+            candidates = np.unique(place[rows.ids[place] == passing]) if len(rows.ids) else place
         if len(candidates) > k:  # all that are as good as the k-th, so that ids decide among equals
             worst = np.partition(scores[candidates], -k)[-k]
             candidates = candidates[scores[candidates] >= worst]
@@ -622,13 +621,26 @@ class Archive:
         conditions = [f"contains(folded, {quote(word)})" for word in wanted]
         if where:
             conditions.append(compile_where(where))
-        found = self._select(["id", "path", "root", "text", "field"], " AND ".join(conditions)).to_pylist()
+        best: list[tuple[float, str, int]] = []  # −score, id, number of the line in `folded`
+        rows: dict[str, dict[str, Any]] = {}
+        for row in self._select(["id", "path", "root", "folded"], " AND ".join(conditions)).to_pylist():
+            scores = [_share(wanted, line) for line in row["folded"].split("\n")]
+            number = int(np.argmax(scores))
+            best.append((-round(scores[number], SCORE_DECIMALS), row["id"], number))
+            rows[row["id"]] = row
+        best = sorted(best)[:k]
+        ids = ", ".join(quote(id) for _, id, _ in best)
+        columns = ["id", "text", "field"]
+        texts = {row["id"]: row for row in self._select(columns, f"id IN ({ids})").to_pylist()} if best else {}
         hits = []
-        for row in found:
-            texts = [row["path"].rsplit("/", 1)[-1], *row["text"], *(f.split("=", 1)[-1] for f in row["field"])]
-            score, match = max(((_share(wanted, fold(text)), text) for text in texts), key=lambda pair: pair[0])
-            hits.append(Hit(row["id"], row["path"], row["root"], round(score, SCORE_DECIMALS), match))
-        return sorted(hits, key=lambda hit: (-hit.score, hit.id))[:k]
+        for score, id, number in best:
+            if id not in texts:
+                continue  # removed by another process a moment ago
+            path, values = rows[id]["path"], texts[id]
+            # the same order as `summary_columns` folds them in
+            lines = [path.rsplit("/", 1)[-1], *values["text"], *(f.split("=", 1)[-1] for f in values["field"])]
+            hits.append(Hit(id, path, rows[id]["root"], -score, lines[number]))
+        return hits
 
     def _row(self, id: str, columns: list[str]) -> dict[str, Any]:
         rows = self._select(columns, f"id = {quote(id)}").to_pylist()

@@ -149,9 +149,14 @@ class Drawing:
             return "partial"
         return "repaired" if codes else "ok"
 
+    @cached_property
+    def _rows_by_class(self) -> list[IntArray]:
+        order = np.argsort(self.cls, kind="stable")
+        return np.split(order, np.searchsorted(self.cls[order], np.arange(1, N_CLASSES)))
+
     def rows(self, cls: EntityClass) -> IntArray:
         """Row numbers of one class, ascending."""
-        return np.flatnonzero(self.cls == cls)
+        return self._rows_by_class[cls]
 
     def scalar(self, cls: EntityClass, name: str) -> FloatArray:
         """One scalar of all rows of a class, in the order of `rows`; ``name`` as in `SCALARS`."""

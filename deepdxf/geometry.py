@@ -7,7 +7,10 @@ rational splines, bulges under an uneven scale become chords.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -44,8 +47,17 @@ class Shapes:
 
     @classmethod
     def of(cls, drawing: Drawing) -> Shapes:
-        """The geometric columns of a drawing (not copied)."""
-        return cls(**{name: getattr(drawing, name) for name in cls.__dataclass_fields__})
+        """The geometric columns of a drawing (not copied); the same object every time, see `once`."""
+        shapes: Shapes | None = drawing.__dict__.get("_shapes")
+        if shapes is None:
+            shapes = drawing.__dict__["_shapes"] = cls(
+                **{name: getattr(drawing, name) for name in cls.__dataclass_fields__}
+            )
+        return shapes
+
+    def columns(self) -> dict[str, Any]:
+        """The columns by name, as a `Drawing` takes them."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
 
     def take(self, rows: IntArray) -> Shapes:
         """Copies of the given rows, in that order; a row may be taken many times."""
@@ -71,6 +83,26 @@ class Shapes:
         return np.repeat(np.arange(len(self.cls)), np.diff(self.vertex_start))
 
 
+Result = TypeVar("Result")
+
+
+def once(function: Callable[[Shapes], Result]) -> Callable[[Shapes], Result]:
+    """Remember a result beside the `Shapes` that it is of: every code of a drawing asks for the same edges and arcs.
+
+    The columns of Shapes and drawings must not change once such a function was called.
+    """
+    name = f"_{function.__name__}"
+
+    @functools.wraps(function)
+    def remembered(shapes: Shapes) -> Result:
+        if name not in shapes.__dict__:
+            shapes.__dict__[name] = function(shapes)
+        result: Result = shapes.__dict__[name]
+        return result
+
+    return remembered
+
+
 # --- affine maps -----------------------------------------------------------------------------------------------------
 
 
@@ -80,7 +112,7 @@ def transform(drawing: Drawing, matrix: FloatArray) -> Drawing:
     Handles, names and texts stay; dimension measurements of lengths are scaled, texts of dimensions are not.
     """
     shapes = transform_shapes(Shapes.of(drawing), np.broadcast_to(np.asarray(matrix, float), (len(drawing), 2, 3)))
-    return replace(drawing, **vars(shapes), box=boxes(shapes))
+    return replace(drawing, **shapes.columns(), box=boxes(shapes))
 
 
 def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
@@ -274,6 +306,7 @@ def arc_sweep(start: FloatArray, end: FloatArray) -> FloatArray:
     return np.where(sweep <= 1e-9, 360.0, sweep)
 
 
+@once
 def edges(shapes: Shapes) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
     """Edges of polylines, hatch loops, leaders, solids and lines: vertex from, vertex to, row, bulge; each (e,).
 
@@ -317,6 +350,7 @@ def bulge_arcs(
     return centre, np.hypot(*(p - centre).T), start, sweep
 
 
+@once
 def arcs(shapes: Shapes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, IntArray]:
     """All circular arcs: centre (a, 2), radius, start, signed sweep (radians), row. CIRCLE, ARC and bulged edges."""
     rows = np.flatnonzero(np.isin(shapes.cls, (C.CIRCLE, C.ARC)))
@@ -336,11 +370,13 @@ def arcs(shapes: Shapes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray
     )
 
 
-def spline_samples(shapes: Shapes, steps: int = SPLINE_STEPS) -> tuple[FloatArray, IntArray]:
-    """Points on all splines, (s, steps + 1, 2) for every non-empty knot span, and the row of each span (s,).
+@once
+def spline_samples(shapes: Shapes) -> tuple[FloatArray, IntArray]:
+    """Points on all splines, (s, SPLINE_STEPS + 1, 2) for every non-empty knot span, and the row of each span (s,).
 
     De Boor's algorithm in homogeneous coordinates for all spans of one degree at once.
     """
+    steps = SPLINE_STEPS
     rows = np.flatnonzero(shapes.cls == C.SPLINE)
     if len(rows) == 0:
         return np.zeros((0, steps + 1, 2)), np.zeros(0, np.int64)
@@ -435,9 +471,12 @@ def boxes(shapes: Shapes) -> FloatArray:
         if len(rows) == 0:
             return
         run = np.flatnonzero(np.append(True, rows[1:] != rows[:-1]))
-        run_rows = rows[run]
-        np.minimum.at(lo, run_rows, np.minimum.reduceat(points, run))
-        np.maximum.at(hi, run_rows, np.maximum.reduceat(points, run))
+        run_rows, least, most = rows[run], np.minimum.reduceat(points, run), np.maximum.reduceat(points, run)
+        if (run_rows[1:] > run_rows[:-1]).all():  # no row twice: plain indexing is faster still
+            lo[run_rows], hi[run_rows] = np.minimum(lo[run_rows], least), np.maximum(hi[run_rows], most)
+        else:
+            np.minimum.at(lo, run_rows, least)
+            np.maximum.at(hi, run_rows, most)
 
     owner = shapes.owner
     by_vertices = ~np.isin(shapes.cls, (C.CIRCLE, C.ARC, C.SPLINE, *TEXTS))[owner]

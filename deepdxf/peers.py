@@ -42,7 +42,10 @@ class TypedRaster:
     CELLS, PIXELS, BLUR = 8, 48, 1.0
     id = "raster-1"
     dim = N_CLASSES * CELLS**2 + PIXELS**2
-    codes: Mapping[str, slice] = {"centres": slice(0, N_CLASSES * CELLS**2), "picture": slice(N_CLASSES * CELLS**2, dim)}
+    codes: Mapping[str, slice] = {
+        "centres": slice(0, N_CLASSES * CELLS**2),
+        "picture": slice(N_CLASSES * CELLS**2, dim),
+    }
 
     def encode(self, drawings: Sequence[Drawing]) -> Vectors:
         """(n, 3072): log(1 + count) of box centres by class and cell, and the picture; half of the score each."""

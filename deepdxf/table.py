@@ -390,7 +390,7 @@ class Table:
             problems=tuple(Problem(code, message, count) for (code, message), count in sorted(self.problems.items())),
             ignored=dict(sorted(self.ignored.items())),
             content_size=content_size,
-            **vars(shapes),
+            **shapes.columns(),
         )
         return drawing if sound.all() else drawing.select(np.flatnonzero(sound))
 

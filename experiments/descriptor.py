@@ -54,14 +54,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
-def frequencies_table(protocol: Protocol, files: list[str], drawings: list[Drawing], parts, measured) -> dict[str, object]:
+def frequencies_table(
+    protocol: Protocol, files: list[str], drawings: list[Drawing], parts, measured
+) -> dict[str, object]:
     """mAP over the queries of each half of the sources, with frequencies from elsewhere."""
     sources = sorted({protocol.source(file) for file in files})
     half = set(np.random.default_rng(0).permutation(sources)[: len(sources) // 2].tolist())
     tables = {
         "shipped (all sources)": None,
         "first half of the sources": [d for f, d in zip(files, drawings, strict=True) if protocol.source(f) in half],
-        "second half of the sources": [d for f, d in zip(files, drawings, strict=True) if protocol.source(f) not in half],
+        "second half of the sources": [
+            d for f, d in zip(files, drawings, strict=True) if protocol.source(f) not in half
+        ],
         "none (all tokens weigh the same)": [],
     }
     results = {}
@@ -70,7 +74,9 @@ def frequencies_table(protocol: Protocol, files: list[str], drawings: list[Drawi
     for name, learned_on in tables.items():
         vectors = parts
         if learned_on is not None:
-            table = learn_frequencies(learned_on) if learned_on else np.ones((len(BAGS), Descriptor().frequencies.shape[1]))
+            table = (
+                learn_frequencies(learned_on) if learned_on else np.ones((len(BAGS), Descriptor().frequencies.shape[1]))
+            )
             vectors = parts | bag_vectors(drawings, table)
         evaluation = measured(vectors)
         by_source = evaluation.parts("source")

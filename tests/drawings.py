@@ -47,7 +47,7 @@ def drawing(*rows: Row) -> Drawing:
         knot_start=np.zeros(n + 1, np.int64),
     )
     return Drawing(
-        **vars(shapes),
+        **shapes.columns(),
         handle=np.arange(1, n + 1),
         depth=np.zeros(n, np.uint8),
         parent=np.full(n, -1),

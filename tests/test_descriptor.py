@@ -62,7 +62,11 @@ def test_strokes_of_a_plate_by_hand():
 
 
 def test_size_tokens_forget_less_than_a_step_and_tell_kinds_apart():
-    pen = d.Strokes(np.array([0, 0, 0, 2]), np.array([[0, 0, 10, 5], [3, 3, 13.01, 8.003], [0, 0, 12, 5], [0, 0, 10, 5]]), np.ones(4))
+    pen = d.Strokes(
+        np.array([0, 0, 0, 2]),
+        np.array([[0, 0, 10, 5], [3, 3, 13.01, 8.003], [0, 0, 12, 5], [0, 0, 10, 5]]),
+        np.ones(4),
+    )
     token = d.size_tokens(pen, 1.0, d.STEP)
     assert token[0] == token[1] and len(set(token.tolist())) == 3
     # in inches the same strokes are other numbers: the unit decides, not the number
@@ -124,7 +128,10 @@ def test_shipped_frequencies_belong_to_this_id(tmp_path):
     d.save_frequencies(path, table)
     with np.load(path) as data:
         assert np.allclose(data["idf"] * d.FREQUENCY_STEP, table)
-    with resources.files("deepdxf").joinpath("data/token_frequencies.npz").open("rb") as stream, np.load(stream) as data:
+    with (
+        resources.files("deepdxf").joinpath("data/token_frequencies.npz").open("rb") as stream,
+        np.load(stream) as data,
+    ):
         digest = hashlib.sha256(data["idf"].tobytes()).hexdigest()[:16]
     # another table makes other vectors: then raise the number in `Descriptor.id`, so that archives notice
     assert (d.Descriptor.id, digest) == ("descriptor-1", PINNED)

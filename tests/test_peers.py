@@ -23,6 +23,7 @@ def poses(switches: Switches) -> list[np.ndarray]:
     """The linear maps of the switches' poses."""
     return [pose[:, :2] for pose in switches.poses]
 
+
 PICTURES = ("raster", "phash", "sscd")
 
 
