@@ -17,7 +17,6 @@ Letters in shapes: n nodes, e edges, b blocks, p pairs.
 
 from __future__ import annotations
 
-import os
 import zipfile
 import zlib
 from dataclasses import dataclass, fields
@@ -30,6 +29,7 @@ from numpy.typing import NDArray
 
 from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray
 from deepdxf.errors import DeepDXFError
+from deepdxf.files import replacing
 from deepdxf.sequence import ClassicCode, RichCode, classic, finite_boxes, rich
 from deepdxf.vocabulary import LIMIT, Scale, column
 
@@ -262,16 +262,15 @@ def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> tuple[IntArray, IntArray,
     from shapely import STRtree
     from shapely import box as rectangles
 
-    left = np.argsort(
-        box[:, 0], kind="stable"
-    )  # from left to right: neighbours lie close in memory, at twice the speed
+    # half a cell wider on all sides, boxes that are one cell apart meet
+    rectangle = rectangles(*(box + np.array([-0.5, -0.5, 0.5, 0.5])).T)
+    left = np.argsort(box[:, 0], kind="stable")  # from left to right: neighbours lie close in memory, twice as fast
     found = [np.zeros((2, 0), np.int64)]
     left_out = 0
     while len(left):
         few = len(left) <= cap + 1  # then no count is needed
         leaving = np.full(len(left), True) if few else ~is_crowded(box[left], cap)
-        # half a cell wider on all sides, boxes that are one cell apart meet
-        shapes = rectangles(*(box[left] + np.array([-0.5, -0.5, 0.5, 0.5])).T)
+        shapes = rectangle[left]
         lists = np.flatnonzero(leaving)
         first, second = STRtree(shapes).query(shapes[lists])
         first = lists[first]
@@ -292,9 +291,8 @@ def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> tuple[IntArray, IntArray,
     return np.stack([pairs.min(axis=0), pairs.max(axis=0)]), left, left_out
 
 
-SHRINK = (
-    8  # a round in which fewer than one in so many leave is the last: rounds then cost a multiple of the first only
-)
+# A round in which fewer than one in so many leave is the last: all rounds then cost a multiple of the first only.
+SHRINK = 8
 
 
 WIDER = np.array([-1, -1, 1, 1])  # boxes meet that are one cell apart
@@ -385,9 +383,8 @@ def count_below(rank: NDArray[np.int32], end: NDArray[np.int32], bound: NDArray[
         zeros = np.zeros(n + 1, np.int32)
         np.cumsum(is_zero, out=zeros[1:])
         zero_begin, zero_end = zeros[begin], zeros[end]
-        take = (
-            bound >> bit
-        ) & 1 == 1  # ranks with a 0 here are below the bound: count them, go on among those with a 1
+        # ranks with a 0 here are below the bound: count them, go on among those with a 1
+        take = (bound >> bit) & 1 == 1
         total += np.where(take, zero_end - zero_begin, 0)
         begin = np.where(take, zeros[-1] + begin - zero_begin, zero_begin)
         end = np.where(take, zeros[-1] + end - zero_end, zero_end)
@@ -520,20 +517,11 @@ class DrawingCode:
         Raises:
             DeepDXFError: it cannot be written.
         """
-        path = Path(path)
         arrays = {"id": np.array(self.id)}
         for part in PARTS:
             arrays |= {f"{part}.{name}": np.asarray(value) for name, value in vars(getattr(self, part)).items()}
-        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        try:
-            try:
-                with partial.open("wb") as file:
-                    np.savez_compressed(file, allow_pickle=False, **arrays)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
-        except OSError as error:
-            raise DeepDXFError(f"{path}: cannot be written ({error})") from error
+        with replacing(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, allow_pickle=False, **arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> DrawingCode:

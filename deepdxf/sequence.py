@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray
 from deepdxf.errors import DeepDXFError
+from deepdxf.files import replacing
 from deepdxf.geometry import ANGULAR, Shapes, arc_sweep, arcs, dimension_lines, edges, spline_samples, text_corners
 from deepdxf.vocabulary import (
     BINS,
@@ -241,7 +242,7 @@ def write_h5(path: str | Path, code: ClassicCode, length: int = LIMIT) -> None:
         DeepDXFError: the code is longer than that, the file cannot be written, or h5py is missing.
     """
     matrix = code.padded(length)
-    with _h5(Path(path), "w") as file:
+    with replacing(path) as partial, _h5(partial, "w") as file:
         file.create_dataset(DATA_SET, data=matrix[None], compression="gzip")
 
 

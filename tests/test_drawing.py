@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from drawings import circle, drawing, line, polyline
-from dxf import block, insert
-from dxf import drawing as read_drawing
-from dxf import line as dxf_line
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from deepdxf.drawing import NOTES, PARTIAL, SCALARS, EntityClass, Problem, gather_ranges, robust_frame
+from tests.drawings import circle, drawing, line, polyline
+from tests.dxf import block, insert
+from tests.dxf import drawing as read_drawing
+from tests.dxf import line as dxf_line
 
 C = EntityClass
 

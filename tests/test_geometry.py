@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from drawings import Row, circle, drawing, line, polyline
 from ezdxf.math import BSpline, bulge_to_arc
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.geometry import Shapes, bulge_arcs, conic_arc, segments, transform
+from tests.drawings import Row, circle, drawing, line, polyline
 
 C = EntityClass
 numbers = st.floats(-50, 50).map(lambda x: round(x, 3))

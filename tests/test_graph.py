@@ -9,7 +9,6 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from drawings import Row, circle, drawing, line, polyline
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +20,7 @@ from deepdxf.geometry import transform
 from deepdxf.graph import Relation as R
 from deepdxf.reader import read
 from deepdxf.sequence import rich
+from tests.drawings import Row, circle, drawing, line, polyline
 
 REACH = 12
 box_strategy = st.tuples(*[st.integers(0, REACH)] * 4).map(
@@ -421,7 +421,7 @@ def test_files_that_are_no_codes(tmp_path: Path) -> None:
     with pytest.raises(DeepDXFError, match=r"x\.npz"):
         g.DrawingCode.load(path)
     code = g.encode(drawing(*SHEET), "x")
-    with pytest.raises(DeepDXFError, match="cannot be written"):
+    with pytest.raises(DeepDXFError, match="cannot write"):
         code.save(tmp_path / "missing" / "x.npz")
     code.save(path)
     whole = path.read_bytes()

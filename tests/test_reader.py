@@ -11,14 +11,15 @@ from pathlib import Path
 import ezdxf
 import numpy as np
 import pytest
-from dxf import block, codes, document, drawing, encode, insert, line, section, tags
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.errors import ReadError
-from deepdxf.reader import parse, read
+from deepdxf.reader import binary_to_ascii, parse, read
 from deepdxf.table import Limits
+from deepdxf.text import decode_characters
+from tests.dxf import block, codes, document, drawing, encode, insert, line, section, tags
 
 C = EntityClass
 both = pytest.mark.parametrize("careful", [False, True], ids=["fast", "careful"])
@@ -724,3 +725,25 @@ def test_fragment_with_a_blank_line_at_its_end_keeps_its_last_entity(newline: st
     drawing = parse(data)
     assert drawing.class_counts() == {"LINE": 2}
     assert drawing.points(1)[:, :2].tolist() == [[1, 1], [2, 2]]
+
+
+@pytest.mark.parametrize("version", ["R12", "R2000", "R2010"])
+def test_binary_tags_are_those_of_the_library(version: str):
+    from ezdxf.lldxf.tagger import binary_tags_loader
+
+    document = ezdxf.new(version, setup=True)
+    space = document.modelspace()
+    document.layers.add("Größe")
+    space.add_line((1.5, -2), (1e-9, 3e10), dxfattribs={"layer": "Größe"})
+    space.add_text("Ø 12 ± 0,1")
+    if version != "R12":
+        space.add_lwpolyline([(0, 0, 0.5), (1, 1, 0)], format="xyb")
+        space.add_hatch().paths.add_polyline_path([(0, 0), (1, 0), (1, 1)])
+    stream = io.BytesIO()
+    document.write(stream, fmt="bin")
+    expected = []
+    for code, value in binary_tags_loader(stream.getvalue(), errors="replace"):
+        text = value.hex().upper() if isinstance(value, bytes) else str(value)
+        expected += [str(code), text]
+    lines = binary_to_ascii(stream.getvalue()).decode("ascii").split("\n")[:-1]
+    assert [decode_characters(text) for text in lines] == [decode_characters(text) for text in expected]

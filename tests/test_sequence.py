@@ -11,7 +11,6 @@ import ezdxf
 import h5py
 import numpy as np
 import pytest
-from drawings import Row, circle, drawing, line, polyline
 from ezdxf.document import Drawing as Document
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +22,7 @@ from deepdxf.errors import DeepDXFError
 from deepdxf.geometry import Shapes, segments, transform
 from deepdxf.reader import parse
 from deepdxf.sequence import ClassicCode, along, classic, is_closed, read_h5, rich, write_h5
+from tests.drawings import Row, circle, drawing, line, polyline
 
 FRAME = polyline([(0, 0), (255, 0), (255, 255), (0, 255)])  # one unit = one bin
 
@@ -207,7 +207,7 @@ def test_h5_of_floats_is_read_and_bad_files_are_named(tmp_path: Path) -> None:
     path.write_bytes(b"no")
     with pytest.raises(DeepDXFError, match=r"x\.h5"):
         read_h5(path)
-    with pytest.raises(DeepDXFError, match="cannot be written"):
+    with pytest.raises(DeepDXFError, match="cannot write"):
         write_h5(tmp_path / "missing" / "x.h5", code)
 
 

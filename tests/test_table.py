@@ -10,7 +10,6 @@ from itertools import pairwise
 import ezdxf
 import numpy as np
 import pytest
-from dxf import block, codes, drawing, insert, line
 from ezdxf import disassemble, path
 from ezdxf.document import Drawing as Document
 from hypothesis import given, settings
@@ -20,6 +19,7 @@ from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.geometry import segments
 from deepdxf.reader import parse
 from deepdxf.table import Limits, fit_spline, knots_fit, uniform_knots
+from tests.dxf import block, codes, drawing, insert, line
 
 C = EntityClass
 both = pytest.mark.parametrize("careful", [False, True], ids=["fast", "careful"])

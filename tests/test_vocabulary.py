@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from drawings import drawing, line
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deepdxf import vocabulary as v
 from deepdxf.drawing import EntityClass as C
+from tests.drawings import drawing, line
 
 
 def test_classic_has_43_columns_and_the_two_of_the_dimension_value() -> None:
