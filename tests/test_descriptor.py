@@ -137,7 +137,7 @@ def test_shipped_frequencies_belong_to_this_id(tmp_path):
     assert (d.Descriptor.id, digest) == ("descriptor-1", PINNED)
 
 
-PINNED = "d63f005c3bc1d186"
+PINNED = "187103218437db99"
 
 
 # --- the vector ---
@@ -195,7 +195,7 @@ def test_rotation_under_its_switch(encoder, linear):
 def test_mirror_under_its_switch(encoder):
     mirrored = transform(plate(), affine(-1, 0, 0, 1))
     assert score(encoder, plate(), mirrored, Switches(mirror=True)) > 0.99
-    assert score(encoder, plate(), mirrored) < 0.95
+    assert score(encoder, plate(), mirrored) < 0.9
 
 
 @settings(max_examples=15, deadline=None)
@@ -232,3 +232,20 @@ def test_similarity_names_both_codes(encoder):
     result = similarity(load("descriptor"), plate(), plate())
     assert result.overall == pytest.approx(1, abs=1e-5)
     assert set(result.codes) == {"sequence", "geometry"} and min(result.codes.values()) > 0.9999
+
+
+def test_handed_pairs_tell_a_mirror_and_no_half_turn():
+    box = np.array([[0, 0, 2, 1], [5, 3, 8, 4], [9, 0, 9.5, 6]], float)
+    pairs = np.array([[0, 1], [1, 0], [1, 2]])
+
+    def tokens(linear: tuple[int, int], handed: bool) -> list[int]:
+        corners = box.reshape(-1, 2, 2) * linear
+        turned = np.hstack([corners.min(axis=1), corners.max(axis=1)])
+        pen = d.Strokes(np.zeros(3, int), turned, np.ones(3))
+        return d.pair_tokens(pen, pairs, 1.0, d.STEP, handed).tolist()
+
+    plain = tokens((1, 1), handed=True)
+    assert plain[0] == plain[1]  # the same pair in either order
+    assert tokens((-1, -1), handed=True) == plain
+    assert not set(tokens((-1, 1), handed=True)) & set(plain)
+    assert tokens((-1, 1), handed=False) == tokens((1, 1), handed=False)
