@@ -206,7 +206,7 @@ def pair_tokens(pen: Strokes, neighbours: IntArray, unit: float, step: float, ha
 def neighbour_pairs(pen: Strokes) -> IntArray:
     """(p, 2) each stroke and its nearest neighbours; whole polylines are no neighbours.
 
-    Of strokes equally far away those of smaller kind and size come first: the order in the file does not matter.
+    Of strokes equally far away kind, size and side decide, so that the order in the file does not matter.
     """
     from scipy.spatial import cKDTree
 
@@ -222,8 +222,9 @@ def neighbour_pairs(pen: Strokes) -> IntArray:
     reach = np.maximum(distance[:, -1:], TINY) if candidates > 1 else distance
     rounded = np.round(np.where(np.isfinite(distance), distance, 0.0) / np.where(np.isfinite(reach), reach, 1.0), 6)
     rounded = np.where(itself, np.inf, rounded)
-    kind, length = pen.kind[members][near], pen.length[members][near]
-    order = np.lexsort((length, kind, rounded), axis=1)[:, : min(NEIGHBOURS, candidates - 1)]
+    kind, length = pen.kind[members][near], steps(pen.length[members], 1e-6)[near]
+    side = np.round((centre[near] - centre[:, None]) / np.where(np.isfinite(reach), reach, 1.0)[:, :, None], 6)
+    order = np.lexsort((side[:, :, 1], side[:, :, 0], length, kind, rounded), axis=1)[:, : min(NEIGHBOURS, candidates - 1)]
     j = np.take_along_axis(near, order, axis=1)
     i = np.repeat(np.arange(len(members)), j.shape[1])
     return np.column_stack([members[i], members[j.ravel()]])
