@@ -224,7 +224,9 @@ def neighbour_pairs(pen: Strokes) -> IntArray:
     rounded = np.where(itself, np.inf, rounded)
     kind, length = pen.kind[members][near], steps(pen.length[members], 1e-6)[near]
     side = np.round((centre[near] - centre[:, None]) / np.where(np.isfinite(reach), reach, 1.0)[:, :, None], 6)
-    order = np.lexsort((side[:, :, 1], side[:, :, 0], length, kind, rounded), axis=1)[:, : min(NEIGHBOURS, candidates - 1)]
+    order = np.lexsort((side[:, :, 1], side[:, :, 0], length, kind, rounded), axis=1)[
+        :, : min(NEIGHBOURS, candidates - 1)
+    ]
     j = np.take_along_axis(near, order, axis=1)
     i = np.repeat(np.arange(len(members)), j.shape[1])
     return np.column_stack([members[i], members[j.ravel()]])

@@ -30,6 +30,8 @@ TEXTS = (C.TEXT, C.MTEXT)
 ARC_SPANS = 4  # an arc becomes a quadratic rational spline of four spans: each at most 90°, weights stay above 0.7
 BULGE_CHORDS = 16  # chords that stand for a bulge where the map bends it into an ellipse
 SPLINE_STEPS = 8  # samples of one knot span for boxes and flattening
+SPAN_POINTS = 1 << 16  # control points of spline spans that are worked on at once
+MAX_CHORDS = 4_000_000  # of all arcs of a drawing, when it is flattened; beyond, arcs get coarser
 EVEN = 1e-9  # relative difference of the axes up to which a map counts as even (a similarity)
 
 
@@ -374,7 +376,7 @@ def arcs(shapes: Shapes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray
 def spline_samples(shapes: Shapes) -> tuple[FloatArray, IntArray]:
     """Points on all splines, (s, SPLINE_STEPS + 1, 2) for every non-empty knot span, and the row of each span (s,).
 
-    De Boor's algorithm in homogeneous coordinates for all spans of one degree at once.
+    All spans of one degree at once.
     """
     steps = SPLINE_STEPS
     rows = np.flatnonzero(shapes.cls == C.SPLINE)
@@ -394,25 +396,36 @@ def spline_samples(shapes: Shapes) -> tuple[FloatArray, IntArray]:
         spans, row, local = spans[full], row[full], local[full]
         if len(spans) == 0:
             continue
-        t = shapes.knots[spans, None] + (shapes.knots[spans + 1] - shapes.knots[spans])[:, None] * np.linspace(
-            0, 1, steps + 1
-        )
-        control = shapes.vertices[(shapes.vertex_start[row] + local - degree)[:, None] + np.arange(degree + 1)]
-        weight = np.where(control[:, :, 2] > 0, control[:, :, 2], 1.0)
-        d = np.concatenate([control[:, :, :2] * weight[:, :, None], weight[:, :, None]], axis=2)  # (s, p + 1, 3)
-        d = np.repeat(d[:, None], steps + 1, axis=1)  # (s, steps + 1, p + 1, 3)
-        for r in range(1, degree + 1):
-            for j in range(degree, r - 1, -1):
-                lo = shapes.knots[spans - degree + j][:, None]
-                hi = shapes.knots[spans + 1 + j - r][:, None]
-                width = np.where(hi > lo, hi - lo, 1.0)
-                alpha = ((t - lo) / width)[:, :, None]
-                d[:, :, j] = (1.0 - alpha) * d[:, :, j - 1] + alpha * d[:, :, j]
-        points.append(d[:, :, degree, :2] / d[:, :, degree, 2:])
+        at_once = max(SPAN_POINTS // (degree + 1), 1)
+        for begin in range(0, len(spans), at_once):  # in pieces, so that a million spans cost no more than their points
+            part = slice(begin, begin + at_once)
+            points.append(de_boor(shapes, degree, spans[part], shapes.vertex_start[row[part]] + local[part] - degree))
         owners.append(row)
     if not points:
         return np.zeros((0, steps + 1, 2)), np.zeros(0, np.int64)
     return np.concatenate(points), np.concatenate(owners)
+
+
+def de_boor(shapes: Shapes, degree: int, spans: IntArray, first_control: IntArray) -> FloatArray:
+    """(s, SPLINE_STEPS + 1, 2) points on knot spans, by de Boor's algorithm in homogeneous coordinates.
+
+    ``spans`` are numbers of knots that a span begins at, ``first_control`` of the first of its degree + 1 vertices.
+    """
+    knots, share = shapes.knots, np.linspace(0.0, 1.0, SPLINE_STEPS + 1)
+    t = knots[spans, None] + (knots[spans + 1] - knots[spans])[:, None] * share
+    control = shapes.vertices[first_control[:, None] + np.arange(degree + 1)]
+    weight = np.where(control[:, :, 2] > 0, control[:, :, 2], 1.0)
+    d = np.concatenate([control[:, :, :2] * weight[:, :, None], weight[:, :, None]], axis=2)  # (s, p + 1, 3)
+    d = np.repeat(d[:, None], SPLINE_STEPS + 1, axis=1)  # (s, steps + 1, p + 1, 3)
+    for r in range(1, degree + 1):
+        for j in range(degree, r - 1, -1):
+            lo = knots[spans - degree + j][:, None]
+            hi = knots[spans + 1 + j - r][:, None]
+            width = np.where(hi > lo, hi - lo, 1.0)
+            alpha = ((t - lo) / width)[:, :, None]
+            d[:, :, j] = (1.0 - alpha) * d[:, :, j - 1] + alpha * d[:, :, j]
+    result: FloatArray = d[:, :, degree, :2] / d[:, :, degree, 2:]
+    return result
 
 
 def text_corners(shapes: Shapes) -> tuple[FloatArray, IntArray]:
@@ -517,6 +530,8 @@ def segments(drawing: Drawing, tolerance: float | None = None) -> tuple[FloatArr
     ratio = np.clip(tolerance / np.maximum(radius, 1e-300), 1e-6, 1.0)
     chords = np.clip(np.ceil(np.abs(sweep) / (2.0 * np.arccos(1.0 - ratio))), 1, 256).astype(np.int64)
     chords = np.maximum(chords, np.ceil(np.abs(sweep) / (np.pi / 4)).astype(np.int64))
+    if (total := int(chords.sum())) > MAX_CHORDS:
+        chords = np.maximum(chords * MAX_CHORDS // total, 1)
     arc = np.repeat(np.arange(len(chords)), chords)
     step = np.arange(len(arc)) - np.repeat(np.cumsum(chords) - chords, chords)
 

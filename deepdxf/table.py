@@ -42,6 +42,8 @@ FLAT = 1e-9  # |z| of a normal that still counts as straight up or straight down
 # What a damaged entity may raise in a feeder.
 BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError)
 
+MAX_DEGREE = 15  # of splines; CAD programs stop far below, and the cost grows with the square
+
 # Mean width of a character and distance of lines, in text heights; widths of fonts are not in the file.
 CHARACTER_WIDTH, LINE_PITCH = 0.6, 5.0 / 3.0
 
@@ -50,9 +52,9 @@ CHARACTER_WIDTH, LINE_PITCH = 0.6, 5.0 / 3.0
 class Limits:
     """What one file may cost. A drawing that meets a limit is kept up to it and ends with the status "too large"."""
 
-    file_bytes: int = 1 << 30  # after decompression
-    entities: int = 500_000  # rows after block expansion
-    vertices: int = 10_000_000  # vertices after block expansion
+    file_bytes: int = 1 << 28  # after decompression
+    entities: int = 300_000  # rows after block expansion
+    vertices: int = 2_000_000  # vertices after block expansion
     depth: int = 32  # nesting of blocks
 
 
@@ -286,6 +288,10 @@ class Table:
         if len(control) < 2:
             self.problem("empty-entity", f"{head[3]} without control points left out")
             return
+        if degree > MAX_DEGREE:
+            self.problem("knots-replaced", f"{head[3]} of a degree above {MAX_DEGREE} drawn as one of degree 3")
+            degree = min(3, len(control) - 1)
+            knots = uniform_knots(len(control), degree)
         degree = min(max(degree, 1), len(control) - 1)
         if not knots_fit(knots, len(control), degree):
             self.problem("knots-replaced", f"{head[3]} whose knots do not fit its control points: uniform knots used")

@@ -376,3 +376,25 @@ def test_ellipses_are_exact(start: float, sweep: float, ratio: float, turn: floa
     np.testing.assert_allclose([(along[0], across[0]), (along[-1], across[-1])], ends, atol=1e-6)
     steps = [math.dist(*pair) for pair in pairwise(zip(along, across, strict=True))]
     assert max(steps) < 1.0
+
+
+def test_array_of_splines_costs_no_more_than_its_limits():
+    import tracemalloc
+
+    points = ", ".join(f"10 {i}, 20 {i * i % 7}, 30 0" for i in range(200))
+    knots = ", ".join(f"40 {k}" for k in [0, 0, 0, *range(198), 197, 197, 197])
+    spline = f"0 SPLINE, 8 0, 70 8, 71 3, 72 204, 73 200, {knots}, {points},"
+    array = "0 INSERT, 8 0, 2 S, 10 0, 20 0, 30 0, 70 80, 71 80, 44 300, 45 300,"
+    tracemalloc.start()
+    d = drawing(array, block("S", spline))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(d) == 1 + 6400 and d.status == "ok"
+    assert peak < 600e6
+    assert drawing(array.replace("70 80", "70 800"), block("S", spline)).status == "too large"
+
+
+def test_degree_beyond_reason_is_drawn_as_a_cubic():
+    points = ", ".join(f"10 {i}, 20 {i % 3}, 30 0" for i in range(400))
+    d = drawing(f"0 SPLINE, 8 0, 70 8, 71 300, {points},")
+    assert d.scalar(EntityClass.SPLINE, "degree").tolist() == [3] and codes(d) == {"knots-replaced": 1}
