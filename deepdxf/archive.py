@@ -24,6 +24,7 @@ import hashlib
 import io
 import json
 import os
+import stat
 import time
 import unicodedata
 from collections import Counter
@@ -172,6 +173,8 @@ def _stat(path: Path) -> dict[str, int]:
         info = path.stat()
     except OSError as error:
         raise ReadError(f"cannot be opened: {error.strerror}") from error
+    if not stat.S_ISREG(info.st_mode):
+        raise ReadError("is not a regular file")  # reading a pipe would wait for ever
     return {"bytes": info.st_size, "modified": info.st_mtime_ns // 1000}
 
 
@@ -196,8 +199,18 @@ def summary_columns(summary: Summary, name: str) -> dict[str, Any]:
         "dimension": list(summary.dimensions),
         "field": fields,
         "problem": sorted({code for code, _, _ in summary.problems}),
+        "ignored": sorted(summary.ignored),
+        "message": nothing_drawn(summary),
         "folded": "\n".join(fold(text) for text in [portable(name), *summary.texts, *(v for _, v in summary.fields)]),
     }
+
+
+def nothing_drawn(summary: Summary) -> str:
+    """Why a drawing that was read shows nothing; empty when it does show something."""
+    if summary.entities:
+        return ""
+    left_out = ", ".join(f"{count} {name}" for name, count in summary.ignored.items())
+    return "nothing is drawn" + (f": {left_out} ignored" if left_out else "")
 
 
 def fold(text: str) -> str:
@@ -254,7 +267,7 @@ class Archive:
             if "://" not in address and os.path.exists(address) and not os.path.isdir(address):
                 raise ArchiveError(f"{address} is a file, not an archive; choose a folder")
             if "://" not in address and os.path.isdir(address) and not _is_archive(address) and os.listdir(address):
-                raise ArchiveError(f"{address} is not empty and no archive; choose another folder")
+                raise ArchiveError(f"{address} is not empty, and no archive or a damaged one; choose another folder")
             db = _connect(address)
             about = {"format": str(1 + len(MIGRATIONS)), "encoder": encoder_id, "dim": str(dim)}
             # `about` first: with it, an archive whose making was cut off can be completed
@@ -521,7 +534,7 @@ class Archive:
 
     def records(self, where: str | None = None, columns: Sequence[str] = tuple(COLUMNS)) -> list[dict[str, Any]]:
         """Rows that pass a filter (all without one), ordered by id. Raises FilterError."""
-        condition = compile_where(where) if where else None
+        condition = compile_where(where) if where is not None else None
         rows: list[dict[str, Any]] = self._select(list(dict.fromkeys(["id", *columns])), condition).to_pylist()
         return sorted(rows, key=lambda row: str(row["id"]))
 
@@ -546,7 +559,7 @@ class Archive:
         query = np.atleast_2d(np.asarray(query, np.float32))
         if query.shape[1] != self.dim:
             raise ArchiveError(f"the query has vectors of length {query.shape[1]}, the archive of length {self.dim}")
-        condition = compile_where(where) if where else None
+        condition = compile_where(where) if where is not None else None
         if k < 1:
             return []
         with _database_errors(self.address):
@@ -581,6 +594,8 @@ class Archive:
             search = search.where(f"{SEARCHABLE} AND {condition}" if condition else SEARCHABLE, prefilter=True)
             for row in search.select(["id", "path", "root", "_distance"]).to_list():
                 score = round(1.0 - row["_distance"], SCORE_DECIMALS)
+                if score == 0.0:
+                    continue  # a drawing without content is like nothing
                 if row["id"] not in best or score > best[row["id"]].score:
                     best[row["id"]] = Hit(row["id"], row["path"], row["root"], score)
         return sorted(best.values(), key=lambda hit: (-hit.score, hit.id))[:k]
@@ -599,6 +614,8 @@ class Archive:
                 vectors[place[first : first + len(chunk)]] = chunk.flatten().to_numpy().reshape(-1, self.dim)
                 first += len(chunk)
             paths, roots = table["path"].to_pylist(), table["root"].to_pylist()
+            shown = vectors.any(axis=1)  # a drawing without content is like nothing
+            order, vectors = order[shown], vectors if shown.all() else vectors[shown]
             self._snapshot = _Snapshot(
                 version, ids[order], [paths[i] for i in order], [roots[i] for i in order], vectors
             )
@@ -619,7 +636,7 @@ class Archive:
             raise ArchiveError("the text to search for is empty")
         # A scan: right for every script, inside words and from the moment a row is there; an index of words is not.
         conditions = [f"contains(folded, {quote(word)})" for word in wanted]
-        if where:
+        if where is not None:
             conditions.append(compile_where(where))
         best: list[tuple[float, str, int]] = []  # −score, id, number of the line in `folded`
         rows: dict[str, dict[str, Any]] = {}

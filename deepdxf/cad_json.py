@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from .dxfwrite import CENTER, UNITS, Doc, Entity, Point
-from .errors import ReadError
+from deepdxf.dxfwrite import CENTER, UNITS, Doc, Entity, Point
+from deepdxf.errors import ReadError
 
 OUTLINE, CUTOUT, TEXT = "OUTLINE", "CUTOUT", "TEXT"
 COLUMNS = 4  # views in a row of the sheet

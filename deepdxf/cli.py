@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from deepdxf import __version__
-from deepdxf.errors import DeepDXFError
+from deepdxf.errors import ArchiveError, DeepDXFError
 
 if TYPE_CHECKING:
     from deepdxf.archive import Archive, Hit, IndexReport
@@ -145,7 +145,12 @@ def encode(arguments: Arguments) -> int:
         arguments.paths, arguments.out, arguments.format, workers=arguments.workers, quiet=arguments.quiet
     )
     text = f"{len(done)} drawings encoded into {arguments.out}"
-    return print_outcome(arguments, {"encoded": done}, failed, len(done), text)
+    cut = {name: rows for name, (_, rows) in done.items() if rows}
+    if not arguments.json:
+        for name, rows in cut.items():
+            complain("cut", name, f"{rows} rows beyond the limit of the codes left out")
+    facts = {"encoded": {name: target for name, (target, _) in done.items()}, "cut": cut}
+    return print_outcome(arguments, facts, failed, len(done), text)
 
 
 def embed(arguments: Arguments) -> int:
@@ -226,6 +231,8 @@ def print_index_report(archive: Archive, report: IndexReport, written: Path | No
     for file in report.files:
         if file.action in ("added", "updated") and file.status == "failed":
             complain("failed", file.path, file.message)
+        elif file.action in ("added", "updated") and file.message:
+            complain("empty", file.path, file.message)
         elif file.action in ("vanished", "removed", "unreachable"):
             complain(file.action, file.path, file.message)
     done = listed(f"{count} {action}" for action, count in report.actions().items()) or "no drawings found"
@@ -235,6 +242,30 @@ def print_index_report(archive: Archive, report: IndexReport, written: Path | No
         print(f"the files one by one: {written}")
     if report.interrupted:
         print("interrupted: what was read is in the archive; the same command goes on from there", file=sys.stderr)
+
+
+def remove(arguments: Arguments) -> int:
+    """Forget drawings of an archive, by id or filter; the files themselves are never touched."""
+    from deepdxf.archive import Archive
+
+    if (arguments.where is None) == (not arguments.id):
+        arguments.fail("name the drawings: --id ID … or --where FILTER")
+    archive = Archive.open(arguments.archive)
+    rows = archive.records(arguments.where, ("path", "root"))
+    if arguments.id:
+        known = {row["id"] for row in rows}
+        for id in arguments.id:
+            if id not in known:
+                raise ArchiveError(f"no drawing with id {id!r} in the archive {archive.address}")
+        rows = [row for row in rows if row["id"] in arguments.id]
+    if not arguments.dry_run:
+        archive.remove([row["id"] for row in rows])
+    if arguments.json:
+        return print_json({"removed": rows, "dry_run": arguments.dry_run})
+    for row in rows:
+        print(shown(f"{row['id']}  {row['path']}"))
+    print(f"{len(rows)} drawings {'would be ' if arguments.dry_run else ''}removed; {len(archive)} in the archive")
+    return 0
 
 
 def search(arguments: Arguments) -> int:
@@ -600,7 +631,7 @@ def print_pairs(pairs: Mapping[str, str]) -> None:
             print(shown(f"{name:<{width}}  {value}"))
 
 
-HIDDEN = {"Cc", "Cs", "Zl", "Zp"}  # categories of characters that would move the cursor, or worse
+HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # categories of characters that would move the cursor, or worse
 
 
 def shown(text: str) -> str:
@@ -790,6 +821,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--html", type=Path, metavar="FILE", help="write a gallery with pictures")
     made.add_argument("--csv", type=Path, metavar="FILE", help="write the hits as CSV")
     switch_options(made)
+
+    made = command(
+        "remove",
+        remove,
+        "deepdxf remove --archive my-archive --where \"root = '/old/share'\" --dry-run\n"
+        "deepdxf remove --archive my-archive --id 0123456789abcdef",
+    )
+    archive_option(made)
+    made.add_argument("--id", nargs="+", metavar="ID", help="ids of drawings")
+    made.add_argument("--where", metavar="FILTER", help="all drawings that pass; see docs/filters.md")
+    made.add_argument("--dry-run", action="store_true", help="only list them")
 
     made = command(
         "compare", compare, "deepdxf compare old.dxf new.dxf\ndeepdxf compare left.dxf right.dxf --mirrored --json"

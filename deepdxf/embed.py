@@ -145,12 +145,12 @@ Format = Literal["npz", "h5"]
 
 @dataclass(frozen=True)
 class _Encode:
-    """Work of a process: one file to a file with its codes; returns the path of that."""
+    """Work of a process: one file to a file with its codes; returns its path and how many rows of the code were cut."""
 
     out: Path
     format: Format
 
-    def __call__(self, item: tuple[str, str]) -> str:
+    def __call__(self, item: tuple[str, str]) -> tuple[str, int]:
         path, name = item
         target = self.out / f"{name}.{self.format}"
         drawing = read(path)
@@ -159,10 +159,12 @@ class _Encode:
         except OSError as error:
             raise DeepDXFError(f"cannot make the folder {target.parent}: {error.strerror or error}") from error
         if self.format == "h5":
-            write_h5(target, classic(drawing))
-        else:
-            graph.encode(drawing, name).save(target)
-        return str(target)
+            code = classic(drawing)
+            write_h5(target, code)
+            return str(target), code.cut
+        codes = graph.encode(drawing, name)
+        codes.save(target)
+        return str(target), max(codes.classic.cut, codes.rich.cut)
 
 
 def encode_files(
@@ -174,7 +176,7 @@ def encode_files(
     timeout_s: float = 120.0,
     memory_mb: int = 2000,
     quiet: bool = True,
-) -> tuple[dict[str, str], dict[str, str]]:
+) -> tuple[dict[str, tuple[str, int]], dict[str, str]]:
     """Write the codes of all drawings below some paths, one file each, named like the drawing.
 
     Args:
@@ -184,7 +186,8 @@ def encode_files(
         workers, timeout_s, memory_mb, quiet: see `for_each_file`.
 
     Returns:
-        The written files and the reasons of what failed, by name of the drawing.
+        By name of the drawing: the written file and the number of rows that the limit of the codes cut off; and the
+        reasons of what failed.
 
     Raises:
         DeepDXFError: ``out`` cannot be made, or as `for_each_file`.

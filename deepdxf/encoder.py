@@ -1,6 +1,6 @@
 """Encoders: drawings in, unit vectors out. One interface for descriptors, learned models and peers.
 
-The score of two drawings is the dot product of their vectors, in [−1, 1] (descriptors: [0, 1]).
+The score of two drawings is the dot product of their vectors, in [−1, 1]; unrelated drawings score about 0.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ Problems, by `Problem.code` (`Drawing.status` sums them up):
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import io
 import re
@@ -76,6 +77,7 @@ HATCH_HEAD = re.compile(
     rb"((?:[ \t]*(?!(?:0|71)[ \t]*\r?\n)\d+[ \t]*\r?\n[^\n]*\n){1,60})"
     rb"[ \t]*71[ \t]*\r?\n[ \t]*1[ \t]*\r?\n"
 )
+END_OF_FILE = re.compile(rb"\n[ \t]*0[ \t]*\r?\n[ \t]*EOF[ \t]*[\r\n]")  # comments may follow
 INSERTION_UNIT = re.compile(rb"\$INSUNITS\s+70\s+(\d+)")
 # Not entities of their own in the fast reader's count: parts of a polyline or an insert, and section ends.
 PARTS = {b"VERTEX", b"SEQEND", b"ATTRIB", b"ENDSEC", b"EOF", b"SECTION"}
@@ -131,6 +133,8 @@ def load(path: Path, limits: Limits) -> bytes:
     try:
         if path.is_dir():
             raise ReadError("is a folder, not a drawing")
+        if path.exists() and not path.is_file():
+            raise ReadError("is not a regular file")  # reading a pipe would wait for ever
         if path.stat().st_size > limits.file_bytes:
             raise ReadError(f"too large: {path.stat().st_size} bytes, the limit is {limits.file_bytes}")
         data = path.read_bytes()
@@ -163,7 +167,7 @@ def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, car
     if not data.strip(b"\0 \t\r\n"):
         raise ReadError("the file is empty")
     for magic, what in FOREIGN.items():
-        if data[: len(magic)].lower() == magic.lower():
+        if data.removeprefix(codecs.BOM_UTF8)[: len(magic)].lower() == magic.lower():
             raise ReadError(f"not a DXF or DWG drawing but {what}")
     if data[:2] == b"AC" and data[:4] != b"ACIS" and b"\n" not in data[:6]:
         return parse_fast(data, Table(), space, limits, declared=0)
@@ -319,7 +323,7 @@ def to_ascii(text: str) -> bytes:
 
 def missing_end(data: bytes) -> str:
     """What shows that an ASCII DXF was cut off; empty when it is whole."""
-    if not data.rstrip(b"\x1a\0 \t\r\n").endswith(b"EOF"):
+    if not data.rstrip(b"\x1a\0 \t\r\n").endswith(b"EOF") and END_OF_FILE.search(data[-4096:]) is None:
         return "the file does not end with EOF: it may be cut off, what is there was read"
     closed = data.count(b"ENDSEC")
     # counting the word is far cheaper than the pattern, and enough for nearly every whole file

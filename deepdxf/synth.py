@@ -14,6 +14,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .dxfwrite import VERSIONS, Doc, Entity, Point, Similarity, dxf_bytes, exploded
-from .errors import DeepDXFError
-from .synth_families import FAMILIES, LANGUAGES, LAYER_STANDARDS, Design, draw_design, draw_style, pieces
+from deepdxf.dxfwrite import VERSIONS, Doc, Entity, Point, Similarity, dxf_bytes, exploded
+from deepdxf.errors import DeepDXFError
+from deepdxf.synth_families import FAMILIES, LANGUAGES, LAYER_STANDARDS, Design, draw_design, draw_style, pieces
 
 SERIES = 4  # designs that share kind and house style
 SIBLINGS = {"revision": 3, "variant": 2, "copy": 4}  # edits of each base, by sort
@@ -626,7 +627,23 @@ def file_bytes(edited: Edited) -> bytes:
         document.write(stream)
     finally:
         options.write_fixed_meta_data_for_testing = keep
-    return stream.getvalue().encode(document.output_encoding, errors="dxfreplace")
+    return objects_by_handle(stream.getvalue()).encode(document.output_encoding, errors="dxfreplace")
+
+
+def objects_by_handle(text: str) -> str:
+    """DXF with the objects after the root dictionary sorted by handle: the library writes some of them in the order of a
+    set, which changes from process to process."""
+    head, mark, rest = text.partition("\n  2\nOBJECTS\n")
+    if not mark:
+        return text
+    body, end, tail = rest.partition("  0\nENDSEC\n")
+    root, *others = re.split(r"^(?=  0\n)", body, flags=re.MULTILINE)[1:]
+
+    def handle(record: str) -> int:
+        match = re.search(r"^  5\n([0-9A-Fa-f]+)$", record, flags=re.MULTILINE)
+        return int(match[1], 16) if match else 0
+
+    return head + mark + root + "".join(sorted(others, key=handle)) + end + tail
 
 
 # ------------------------------------------------------------------------------------------------------------- generate

@@ -19,7 +19,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from .dxfwrite import CENTER, LEFT, Doc, Entity, Point, Similarity, hatch_lines
+from deepdxf.dxfwrite import CENTER, LEFT, Doc, Entity, Point, Similarity, hatch_lines
 
 Parameters = dict[str, float]
 

@@ -25,7 +25,17 @@ from deepdxf.drawing import (
     IntArray,
     Problem,
 )
-from deepdxf.geometry import ANGULAR, BULGED, Shapes, boxes, conic_arc, spline_samples, transform_shapes
+from deepdxf.geometry import (
+    ANGULAR,
+    ARC_SPANS,
+    BULGE_CHORDS,
+    BULGED,
+    Shapes,
+    boxes,
+    conic_arc,
+    spline_samples,
+    transform_shapes,
+)
 from deepdxf.text import decode_characters, dimension_value, plain_mtext, plain_text
 
 C = EntityClass
@@ -54,7 +64,7 @@ class Limits:
 
     file_bytes: int = 1 << 28  # after decompression
     entities: int = 300_000  # rows after block expansion
-    vertices: int = 2_000_000  # vertices after block expansion
+    vertices: int = 4_000_000  # vertices after block expansion
     depth: int = 32  # nesting of blocks
 
 
@@ -484,6 +494,11 @@ class Table:
         all_rows, all_matrix, all_parent = [level_rows], [level_matrix], [level_parent]
         total, depth = len(level_rows), 0
         counts = np.diff(table.shapes.vertex_start)
+        # what a row may grow to under an uneven scale: bulges become chords, arcs splines (see `geometry.bend`)
+        bulged = np.bincount(table.shapes.owner, weights=table.shapes.vertices[:, 2] != 0, minlength=len(counts)) > 0
+        growth = np.where(bulged & np.isin(table.shapes.cls, BULGED), BULGE_CHORDS, 1)
+        growth[np.isin(table.shapes.cls, (C.CIRCLE, C.ARC))] = 2 * ARC_SPANS + 1
+        vertex_cost = counts * growth
         vertices = int(counts[level_rows].sum())
         offset = 0  # number of the first row of the level
         missing: Counter[str] = Counter()
@@ -507,13 +522,17 @@ class Table:
                 break
             scalars = table.shapes.scalars[level_rows[at]]
             copies = scalars[:, 3] * scalars[:, 4]  # as floats, which a damaged array cannot overflow
-            vertex_sums = np.concatenate([[0], np.cumsum(counts[order])])
-            vertex_cost = vertex_sums[start[block, 1]] - vertex_sums[start[block, 0]]
-            fits = total + np.cumsum(copies * block_length[block]) <= limits.entities
-            fits &= vertices + np.cumsum(copies * vertex_cost) <= limits.vertices
-            if not fits.all():
-                self.too_large(int((~fits).sum()), limits, "block reference")
-                at, block, scalars, copies = at[fits], block[fits], scalars[fits], copies[fits]
+            vertex_sums = np.concatenate([[0], np.cumsum(vertex_cost[order])])
+            block_cost = np.maximum(vertex_sums[start[block, 1]] - vertex_sums[start[block, 0]], 1)
+            entities, points = copies * block_length[block], copies * block_cost
+            left = limits.entities - total - (np.cumsum(entities) - entities)
+            left_points = limits.vertices - vertices - (np.cumsum(points) - points)
+            kept = np.clip(np.minimum(left // block_length[block], left_points // block_cost), 0, copies)
+            kept[np.cumsum(kept < copies) > 1] = 0  # after the first that does not fit as a whole, none
+            if (kept < copies).any():
+                self.too_large(int(np.clip((copies - kept).sum(), 0, 1 << 53)), limits, "copy of a block")
+                fits = kept > 0
+                at, block, scalars, copies = at[fits], block[fits], scalars[fits], kept[fits]
                 if len(at) == 0:
                     break
             copies, columns = copies.astype(np.int64), scalars[:, 3].astype(np.int64)
@@ -531,7 +550,7 @@ class Table:
             level_matrix = np.repeat(composed, per_copy, axis=0)
             offset, level_rows, depth = total, order[index], depth + 1
             total += len(level_rows)
-            vertices += int(counts[level_rows].sum())
+            vertices += int(vertex_cost[level_rows].sum())
             all_rows.append(level_rows)
             all_matrix.append(level_matrix)
             all_parent.append(level_parent)

@@ -16,7 +16,8 @@ Grammar (key words in any case; text in single quotes, a quote inside doubled):
 
 ``=`` compares exactly; ``like`` ignores case, ``%`` stands for any characters and ``_`` for one. A column that holds a
 list (`layer`, `text`, `dimension` …) passes when any of its members does; ``!=`` and ``not …`` when none does.
-An unknown value, such as the width in millimetres of a drawing without units, passes no test, not even a negated one.
+An unknown value, such as the width in millimetres of a drawing without units, passes no test, not even a negated
+one. Lists are never unknown: that of a file that could not be read is empty.
 
 Nothing of the expression reaches the database as it was typed: columns come from `COLUMNS`, and literals are parsed and
 written anew.
@@ -66,7 +67,7 @@ COLUMNS: dict[str, tuple[Kind, str]] = {
     "modified": (Kind.TIME, "time of the last change of the file"),
     "indexed": (Kind.TIME, "time of the last reading"),
     "status": (Kind.TEXT, "ok, repaired, partial, too large or failed"),
-    "message": (Kind.TEXT, "why reading failed"),
+    "message": (Kind.TEXT, "why reading failed, or why nothing is drawn"),
     "format": (Kind.TEXT, "dxf or dwg"),
     "version": (Kind.TEXT, "version of the format, such as AC1032"),
     "reader": (Kind.TEXT, "reader that was used"),
@@ -83,6 +84,7 @@ COLUMNS: dict[str, tuple[Kind, str]] = {
     "text": (Kind.TEXTS, "texts"),
     "field": (Kind.TEXTS, "title-block fields, as TAG=value"),
     "problem": (Kind.TEXTS, "codes of what was repaired or left out"),
+    "ignored": (Kind.TEXTS, "types of entities that were ignored"),
     "dimension": (Kind.NUMBERS, "dimension values, drawing units or degrees"),
 }
 

@@ -22,7 +22,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import dxf
 import numpy as np
 import pytest
 
@@ -31,6 +30,7 @@ from deepdxf.cli import main, number, parser, shown, size_text
 from deepdxf.encoder import ENCODERS, load
 from deepdxf.errors import EncoderError
 from deepdxf.where import COLUMNS, compile_where
+from tests import dxf
 
 ROOT = Path(cli.__file__).parents[1]
 COMMANDS = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
@@ -109,6 +109,7 @@ ISSUED = {
     "embed": "PATH --out FILE.npz --encoder NAME",
     "index": "PATH --archive DIR",
     "search": "FILE --archive DIR -k 10 --where x --any-size --mirrored --rotated --min-score 0.5",
+    "remove": "--archive DIR --id ID --where x --dry-run",
     "compare": "A B",
     "evaluate": "PATH --groups groups.csv --encoder NAME --rankings OUT.jsonl",
     "synth": "OUT --drawings 5 --seed 1",
@@ -465,7 +466,7 @@ def test_embed_and_encode_go_on_after_bad_files(run: Any, bad: Path, tmp_path: P
         assert sorted(arrays["files"].tolist()) == sorted([*GOOD_NAMES, "folder.dxf/inside.dxf"])
     all_bad = run("encode", bad / "empty.dxf", "--out", tmp_path / "codes", "--json", "--workers", 1)
     assert all_bad.code == 1
-    assert all_bad.json == {"encoded": {}, "failed": {"empty.dxf": "the file is empty"}}
+    assert all_bad.json == {"encoded": {}, "cut": {}, "failed": {"empty.dxf": "the file is empty"}}
 
 
 def test_a_folder_without_drawings(run: Any, tmp_path: Path) -> None:
@@ -486,7 +487,7 @@ NEEDS_OUT = {
     "synth {file}": "cannot write",
     "demo --out {file}": "cannot write",
     "index {folder} --archive {file}": "archive",
-    "index {folder} --archive {folder}": "not empty and no archive",
+    "index {folder} --archive {folder}": "not empty, and no archive",
 }
 
 
@@ -612,33 +613,27 @@ def test_two_indexers_at_once(run: Any, made: Path, tmp_path: Path) -> None:
     assert again["actions"] == {"unchanged": 20}
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="waits for the reader with a named pipe; sends a POSIX signal")
-def test_interrupted_and_continued(run: Any, made: Path, drawing: Path, tmp_path: Path) -> None:
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="sends a POSIX signal")
+def test_interrupted_and_continued(run: Any, drawing: Path, tmp_path: Path) -> None:
     folder, archive = tmp_path / "drawings", tmp_path / "archive"
-    shutil.copytree(drawing.parent, folder)
-    count = len(list(folder.iterdir()))
-    pipe = folder / "zzz.dxf"  # the last one; the reader hangs in it
-    os.mkfifo(pipe)
+    folder.mkdir()
+    count = 600
+    for copy in range(count):
+        shutil.copy(drawing, folder / f"{copy}.dxf")
     process = start("index", folder, "--archive", archive, "--workers", 1)
-    deadline = time.monotonic() + 120
-    writer = -1
-    while writer < 0 and process.poll() is None and time.monotonic() < deadline:
-        try:
-            writer = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)  # works once it has been opened for reading
-        except OSError:
-            time.sleep(0.02)
-    assert writer >= 0
+    while not (archive / "drawings.lance").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(1.5)  # long enough to read some, too short to read all
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    os.close(writer)
     assert process.returncode == 130
     assert "Traceback" not in err
     assert "the same command goes on from there" in err
-    assert f"{count} added" in out
-    pipe.unlink()
-    write(pipe)
-    actions = run("index", folder, "--archive", archive, "--json", "--workers", 1).json["actions"]
-    assert actions == {"unchanged": count, "added": 1}
+    kept = int(re.search(r"(\d+) in the archive", out)[1])
+    assert kept < count
+    actions = run("index", folder, "--archive", archive, "--json").json["actions"]
+    assert (actions.get("unchanged", 0), actions["added"]) == (kept, count - kept)
 
 
 # --- output ----------------------------------------------------------------------------------------------------------
@@ -729,3 +724,25 @@ def test_sizes() -> None:
 
 def test_shown() -> None:
     assert shown("a\tb\x1b[31m\u2028图 ×\ud800") == "a\\tb\\x1b[31m\\u2028图 ×\\ud800"
+
+
+def test_remove_forgets_rows_and_no_files(tmp_path: Path, run: Any) -> None:
+    folder, archive = tmp_path / "drawings", tmp_path / "archive"
+    assert run("synth", folder, "--drawings", 20).code == 0
+    assert run("index", folder, "--archive", archive).code == 0
+    files = sorted(folder.rglob("*.dxf"))
+    listed = run("remove", "--archive", archive, "--where", "path like '%_base%'", "--dry-run", "--json").json
+    assert listed["dry_run"] and len(listed["removed"]) == 2
+    assert run("remove", "--archive", archive, "--where", "path like '%_base%'").code == 0
+    assert run("remove", "--archive", archive, "--where", "path like '%_base%'", "--json").json["removed"] == []
+    assert run("remove", "--archive", archive, "--id", "0" * 16).code == 1
+    assert run("remove", "--archive", archive).code == 2
+    assert sorted(folder.rglob("*.dxf")) == files
+
+
+def test_encode_says_what_the_limit_cut(tmp_path: Path, run: Any) -> None:
+    path = tmp_path / "long.dxf"
+    path.write_bytes(dxf.encode(dxf.document("".join(dxf.line(i, 0, i, 1) for i in range(4100)))))
+    result = run("encode", path, "--out", tmp_path / "codes", "--json")
+    assert result.code == 0 and result.json["cut"] == {"long.dxf": 4}
+    assert "4 rows beyond the limit" in run("encode", path, "--out", tmp_path / "codes").err

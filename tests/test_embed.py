@@ -47,8 +47,8 @@ def test_codes_are_those_of_each_file_alone(folder: Path, tmp_path: Path) -> Non
     out = tmp_path / "new" / "codes"
     done, failed = encode_files([folder / "sub dir", folder / "broken.dxf"], out, workers=1)
     assert list(failed) == ["broken.dxf"]
-    assert done == {"圆.dxf": str(out / "圆.dxf.npz")}
-    code, alone = graph.DrawingCode.load(done["圆.dxf"]), graph.encode(read(folder / "sub dir" / "圆.dxf"), "圆.dxf")
+    assert done == {"圆.dxf": (str(out / "圆.dxf.npz"), 0)}
+    code, alone = graph.DrawingCode.load(done["圆.dxf"][0]), graph.encode(read(folder / "sub dir" / "圆.dxf"), "圆.dxf")
     assert code.id == alone.id
     np.testing.assert_array_equal(code.classic.padded(), alone.classic.padded())
 
@@ -56,7 +56,7 @@ def test_codes_are_those_of_each_file_alone(folder: Path, tmp_path: Path) -> Non
 def test_h5(folder: Path, tmp_path: Path) -> None:
     pytest.importorskip("h5py")
     done, _ = encode_files([folder / "a.dxf"], tmp_path, "h5", workers=1)
-    np.testing.assert_array_equal(read_h5(done["a.dxf"]).padded(), classic(read(folder / "a.dxf")).padded())
+    np.testing.assert_array_equal(read_h5(done["a.dxf"][0]).padded(), classic(read(folder / "a.dxf")).padded())
 
 
 def test_nothing_found(tmp_path: Path) -> None:

@@ -747,3 +747,21 @@ def test_binary_tags_are_those_of_the_library(version: str):
         expected += [str(code), text]
     lines = binary_to_ascii(stream.getvalue()).decode("ascii").split("\n")[:-1]
     assert [decode_characters(text) for text in lines] == [decode_characters(text) for text in expected]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_refused_at_once(tmp_path: Path):
+    os.mkfifo(tmp_path / "p.dxf")
+    with pytest.raises(ReadError, match="not a regular file"):
+        read(tmp_path / "p.dxf")
+
+
+def test_a_comment_after_the_end_is_no_loss():
+    data = encode(document(SQUARE)) + b"999\nmade by hand\n"
+    assert parse(data).status == "ok"
+    assert parse(data.replace(b"EOF\n", b"")).status == "partial"
+
+
+def test_xml_behind_a_byte_order_mark_is_named():
+    with pytest.raises(ReadError, match="but XML"):
+        parse(b"\xef\xbb\xbf<?xml version='1.0'?><a/>")

@@ -10,6 +10,9 @@ import hashlib
 import io
 import json
 import math
+import os
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -480,3 +483,17 @@ def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
         with pytest.raises(DeepDXFError) as caught:
             generate(folder, count)
         assert "\n" not in str(caught.value) and ":" in str(caught.value)
+
+
+def test_resaving_does_not_depend_on_the_order_of_sets():
+    script = (
+        "import hashlib, numpy as np; from deepdxf import synth; design, _ = synth._design(3, 2);"
+        "print(hashlib.sha256(synth.file_bytes(synth.resaved(design, design.build(), np.random.default_rng(0)))).hexdigest())"
+    )
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2", "3", "4")
+    }
+    assert len(digests) == 1
