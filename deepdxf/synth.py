@@ -627,23 +627,23 @@ def file_bytes(edited: Edited) -> bytes:
         document.write(stream)
     finally:
         options.write_fixed_meta_data_for_testing = keep
-    return objects_by_handle(stream.getvalue()).encode(document.output_encoding, errors="dxfreplace")
+    return in_fixed_order(stream.getvalue()).encode(document.output_encoding, errors="dxfreplace")
 
 
-def objects_by_handle(text: str) -> str:
-    """DXF with the objects after the root dictionary sorted by handle: the library writes some of them in the order of a
-    set, which changes from process to process."""
-    head, mark, rest = text.partition("\n  2\nOBJECTS\n")
-    if not mark:
-        return text
-    body, end, tail = rest.partition("  0\nENDSEC\n")
-    root, *others = re.split(r"^(?=  0\n)", body, flags=re.MULTILINE)[1:]
+def in_fixed_order(text: str) -> str:
+    """DXF with its classes sorted by name and its objects, after the root dictionary, by handle: the library writes some
+    of them in the order of a set, which changes from process to process."""
 
     def handle(record: str) -> int:
         match = re.search(r"^  5\n([0-9A-Fa-f]+)$", record, flags=re.MULTILINE)
         return int(match[1], 16) if match else 0
 
-    return head + mark + root + "".join(sorted(others, key=handle)) + end + tail
+    for section, kept, key in (("CLASSES", 0, str), ("OBJECTS", 1, handle)):
+        head, mark, rest = text.partition(f"\n  2\n{section}\n")
+        body, end, tail = rest.partition("  0\nENDSEC\n")
+        records = re.split(r"^(?=  0\n)", body, flags=re.MULTILINE)[1:]
+        text = head + mark + "".join(records[:kept] + sorted(records[kept:], key=key)) + end + tail
+    return text
 
 
 # ------------------------------------------------------------------------------------------------------------- generate

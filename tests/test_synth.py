@@ -488,12 +488,13 @@ def test_bad_arguments_are_one_line(tmp_path: Path) -> None:
 def test_resaving_does_not_depend_on_the_order_of_sets():
     script = (
         "import hashlib, numpy as np; from deepdxf import synth; design, _ = synth._design(3, 2);"
-        "print(hashlib.sha256(synth.file_bytes(synth.resaved(design, design.build(), np.random.default_rng(0)))).hexdigest())"
+        "rng = np.random.default_rng([3, 4, 2, list(synth.EDITS).index('resaved')]);"
+        "print(hashlib.sha256(synth.file_bytes(synth.resaved(design, design.build(), rng))).hexdigest())"
     )
     digests = {
         subprocess.run(
             [sys.executable, "-c", script], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
         ).stdout
-        for seed in ("1", "2", "3", "4")
+        for seed in ("1", "4")  # the library writes different files under these
     }
     assert len(digests) == 1
