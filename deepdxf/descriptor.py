@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray
 from deepdxf.encoder import Switches, Vectors, encode_poses
-from deepdxf.geometry import Shapes, arcs, boxes, edges, segments
+from deepdxf.geometry import Shapes, arc_boxes, arcs, edges, segments
 from deepdxf.raster import blur, ink, to_pixels
 
 C = EntityClass
@@ -133,32 +133,6 @@ def strokes(drawing: Drawing) -> Strokes:
         box = drawing.box[rows]
         add(kind, box, np.hypot(*(box[:, 2:] - box[:, :2]).T))
     return Strokes(np.concatenate(kinds), np.concatenate(parts), np.concatenate(lengths))
-
-
-def arc_boxes(centre: FloatArray, radius: FloatArray, start: FloatArray, sweep: FloatArray) -> FloatArray:
-    """(m, 4) boxes of single arcs, through a table of ARC rows."""
-    m = len(radius)
-    begin = np.degrees(np.where(sweep >= 0, start, start + sweep))
-    full = np.abs(sweep) > 2 * np.pi - 1e-6
-    from deepdxf.drawing import N_SCALARS
-
-    scalars = np.full((m, N_SCALARS), np.nan)
-    scalars[:, 0] = radius
-    scalars[:, 1] = begin % 360.0
-    scalars[:, 2] = (begin + np.degrees(np.abs(sweep))) % 360.0
-    cls = np.where(full, int(C.CIRCLE), int(C.ARC)).astype(np.uint8)
-    none = np.zeros(0)
-    return boxes(
-        Shapes(
-            cls,
-            scalars,
-            np.column_stack([centre, np.zeros(m)]),
-            np.arange(m + 1),
-            np.zeros(m, np.int32),
-            none,
-            np.zeros(m + 1, int),
-        )
-    )
 
 
 # --- tokens ----------------------------------------------------------------------------------------------------------

@@ -474,6 +474,18 @@ def dimension_lines(shapes: Shapes) -> tuple[FloatArray, IntArray]:
 # --- boxes and segments ----------------------------------------------------------------------------------------------
 
 
+def arc_boxes(centre: FloatArray, radius: FloatArray, start: FloatArray, sweep: FloatArray) -> FloatArray:
+    """(a, 4) exact boxes of arcs as `arcs` gives them: their ends, and the quadrants that they pass."""
+    ends = [centre + radius[:, None] * np.column_stack([np.cos(t), np.sin(t)]) for t in (start, start + sweep)]
+    lo, hi = np.minimum(*ends), np.maximum(*ends)
+    begin = np.where(sweep >= 0, start, start + sweep)
+    for x, y, quadrant in ((1, 0, 0.0), (0, 1, np.pi / 2), (-1, 0, np.pi), (0, -1, 3 * np.pi / 2)):
+        reached = (quadrant - begin) % (2 * np.pi) <= np.abs(sweep)
+        extreme = centre[reached] + radius[reached, None] * np.array([x, y], float)
+        lo[reached], hi[reached] = np.minimum(lo[reached], extreme), np.maximum(hi[reached], extreme)
+    return np.hstack([lo, hi])
+
+
 def boxes(shapes: Shapes) -> FloatArray:
     """(n, 4) boxes: exact for lines, arcs and bulges, by samples for splines, by estimated text width for texts."""
     n = len(shapes.cls)
@@ -495,12 +507,9 @@ def boxes(shapes: Shapes) -> FloatArray:
     by_vertices = ~np.isin(shapes.cls, (C.CIRCLE, C.ARC, C.SPLINE, *TEXTS))[owner]
     include(shapes.vertices[by_vertices, :2], owner[by_vertices])
     centre, radius, start, sweep, row = arcs(shapes)
-    for angle in (start, start + sweep):
-        include(centre + radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)]), row)
-    begin = np.where(sweep >= 0, start, start + sweep)
-    for x, y, quadrant in ((1, 0, 0.0), (0, 1, np.pi / 2), (-1, 0, np.pi), (0, -1, 3 * np.pi / 2)):
-        reached = (quadrant - begin) % (2 * np.pi) <= np.abs(sweep)
-        include(centre[reached] + radius[reached, None] * np.array([x, y], float), row[reached])
+    round_box = arc_boxes(centre, radius, start, sweep)
+    include(round_box[:, :2], row)
+    include(round_box[:, 2:], row)
     samples, row = spline_samples(shapes)
     include(samples.reshape(-1, 2), np.repeat(row, samples.shape[1]))
     corners, row = text_corners(shapes)
