@@ -21,6 +21,7 @@ from deepdxf.drawing import Drawing
 from deepdxf.encoder import ENCODERS, Encoder, load
 from deepdxf.errors import DeepDXFError, ReadError
 from deepdxf.evaluate import evaluate, rank
+from deepdxf.files import without_path
 from deepdxf.groups import load_groups
 from deepdxf.reader import read
 
@@ -87,7 +88,7 @@ def encode_all(
             try:
                 drawing = read(path)
             except ReadError as error:
-                failed[file] = str(error)
+                failed[file] = without_path(str(error), str(path))
                 continue
             files.append(file)
             sizes[file] = len(drawing)
