@@ -50,7 +50,7 @@ def sheet(n: int, heap: bool = False) -> Drawing:
     )
     zeros, none = np.zeros(n, np.int32), np.full(n, -1, np.int32)
     return Drawing(
-        **vars(shapes),
+        **shapes.columns(),
         handle=np.arange(1, n + 1),
         depth=np.zeros(n, np.uint8),
         parent=np.full(n, -1),

@@ -280,9 +280,8 @@ class Descriptor:
     id = "descriptor-1"
     dim = sum(part.dim for part in PARTS)
 
-    def __init__(self, frequencies: FloatArray | None = None, weights: dict[str, float] | None = None) -> None:
+    def __init__(self, frequencies: FloatArray | None = None) -> None:
         self._given = frequencies
-        self.weights = {part.name: part.weight for part in PARTS} | (weights or {})
 
     @property
     def codes(self) -> dict[str, slice]:
@@ -315,7 +314,7 @@ class Descriptor:
         parts = self.parts(drawing)
         if parts is None:
             return np.zeros(self.dim)
-        return unit(np.concatenate([np.sqrt(self.weights[part.name]) * unit(parts[part.name]) for part in PARTS]))
+        return unit(np.concatenate([np.sqrt(part.weight) * unit(parts[part.name]) for part in PARTS]))
 
     def parts(self, drawing: Drawing) -> dict[str, FloatArray] | None:
         """Every part by name, before normalisation; None for a drawing without strokes."""

@@ -6,6 +6,7 @@ are. Letters in shapes: m rows of the code.
 
 from __future__ import annotations
 
+import functools
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -134,14 +135,7 @@ def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
     def at(cls: EntityClass, vertex: int = 0) -> FloatArray:
         return place[first[kept.rows(cls)] + vertex]
 
-    def scalar(cls: EntityClass, name: str) -> FloatArray:
-        return kept.scalar(cls, name)
-
-    def length(cls: EntityClass, name: str) -> FloatArray:
-        return kept.scalar(cls, name) / scale.side
-
-    def angle(cls: EntityClass, name: str) -> FloatArray:
-        return turns(kept.scalar(cls, name))
+    scalar, length, angle = kept.scalar, functools.partial(_length, kept, scale), functools.partial(_angle, kept)
 
     column_width = length(C.MTEXT, "column_width")
     column_width = np.where(column_width > 0, column_width, np.nan)
@@ -167,6 +161,16 @@ def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
     used = ~np.isnan(matrix)
     code = np.where(used, quantise(np.where(used, matrix, 0.0)), UNUSED).astype(np.int16)
     return ClassicCode(code, len(rows) - len(kept))
+
+
+def _length(kept: Drawing, scale: Scale, cls: EntityClass, name: str) -> FloatArray:
+    """A scalar of all rows of a class as a share of the frame's longer side."""
+    return kept.scalar(cls, name) / scale.side
+
+
+def _angle(kept: Drawing, cls: EntityClass, name: str) -> FloatArray:
+    """An angle of all rows of a class as a share of the full turn."""
+    return turns(kept.scalar(cls, name))
 
 
 def dimension_numbers(drawing: Drawing) -> tuple[FloatArray, FloatArray]:
@@ -346,14 +350,7 @@ def _own_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
     def start(cls: EntityClass) -> FloatArray:
         return place[first[kept.rows(cls)]]
 
-    def scalar(cls: EntityClass, name: str) -> FloatArray:
-        return kept.scalar(cls, name)
-
-    def length(cls: EntityClass, name: str) -> FloatArray:
-        return kept.scalar(cls, name) / scale.side
-
-    def angle(cls: EntityClass, name: str) -> FloatArray:
-        return turns(kept.scalar(cls, name))
+    scalar, length, angle = kept.scalar, functools.partial(_length, kept, scale), functools.partial(_angle, kept)
 
     hatch, poly = kept.rows(C.HATCH), kept.rows(C.LWPOLYLINE)
     pattern = angle(C.HATCH, "pattern_angle"), decades(scalar(C.HATCH, "pattern_scale"))
