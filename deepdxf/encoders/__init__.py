@@ -1,0 +1,1 @@
+"""Encoders with weights: codes of drawings in, embeddings out (torch)."""

@@ -1,0 +1,1 @@
+"""Objectives: pure functions of embeddings, one small file each (torch)."""
