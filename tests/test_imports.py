@@ -25,7 +25,8 @@ PACKAGE = Path(deepdxf.__file__).parent
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("embed", "archive", "cad_json"),
+    ("embed", "archive", "cad_json", "augment"),
+    ("collate",),
     ("graph", "descriptor", "peers", "summary", "report", "synth", "evaluate"),
     ("sequence", "raster", "encoder", "render", "reader", "synth_families", "groups", "batch", "where"),
     ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary"),
@@ -100,10 +101,13 @@ def test_who_knows_a_cad_library(library: str) -> None:
     assert knowing <= CAD[library]
 
 
-def test_training_is_imported_by_nothing_but_the_command_line() -> None:
-    importers = {module for module in MODULES if "train" in own(module)}
-    assert importers <= {"cli"}
-    assert not any(name.split(".")[0] == "torch" for module in MODULES if module != "train" for name in imports(module))
+# The learning layer: what may import torch. `collate` does so in a function, for models are served without torch.
+LEARNING = {"collate", "train"}
+
+
+def test_only_the_learning_layer_knows_torch() -> None:
+    assert {module for module in MODULES if "train" in own(module)} <= {"cli"}
+    assert {module for module in MODULES if any(name.split(".")[0] == "torch" for name in imports(module))} <= LEARNING
 
 
 @pytest.mark.parametrize("statement", ["import deepdxf", "import deepdxf.cli as c; c.parser()", "VERSION"])
