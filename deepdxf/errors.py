@@ -5,6 +5,7 @@ DeepDXFError            every error that a user can cause or meet; its text is o
 ├── ArchiveError        an archive is missing, damaged, of another encoder, or in use
 ├── FilterError         a ``--where`` expression does not parse or names no column
 ├── EncoderError        an unknown encoder, or one that lacks an extra
+├── ObjectiveError      an unknown objective, balancing strategy or setting of one
 └── GroupsError         a groups or judgements file is not in the corpus's form
 """
 
@@ -31,3 +32,7 @@ class EncoderError(DeepDXFError):
 
 class GroupsError(DeepDXFError):
     """A groups or judgements file is not in the expected form."""
+
+
+class ObjectiveError(DeepDXFError):
+    """An objective or a balancing strategy is unknown, or was given a setting that it does not have."""

@@ -1,0 +1,219 @@
+"""Parts that several objectives share: numeric care, queue, bank, momentum copy, predictor, Sinkhorn, schedules.
+
+Letters: b drawings of a batch, d width of a projection, k length of a queue or number of prototypes.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, ParamSpec
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+P = ParamSpec("P")
+
+EPS = 1e-6  # of every normalisation: 1e-12, the usual value, is 0 in half precision
+
+
+def fp32(function: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Run a loss in float32 whatever the caller's autocast says; half-precision arguments are widened, double stays.
+
+    Normalising, logits and cross-entropy overflow or lose the small differences that a loss is made of otherwise.
+    """
+
+    @functools.wraps(function)
+    def inside(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        wide_args, wide_kwargs = _widen(args), {name: _widen(value) for name, value in kwargs.items()}
+        with torch.autocast("cuda", enabled=False), torch.autocast("cpu", enabled=False):
+            return function(*wide_args, **wide_kwargs)
+
+    return inside
+
+
+def _widen(value: Any) -> Any:
+    if isinstance(value, Tensor) and value.dtype in (torch.float16, torch.bfloat16):
+        return value.float()
+    return type(value)(map(_widen, value)) if type(value) in (tuple, list) else value
+
+
+def unit(z: Tensor) -> Tensor:
+    """(…, d) rows of length 1; a zero row stays zero."""
+    return F.normalize(z, dim=-1, eps=EPS)
+
+
+def zero(*z: Tensor) -> Tensor:
+    """The loss of a batch that can teach nothing: 0, with a gradient of 0 for each of ``z``."""
+    return torch.stack([(row * 0.0).sum() for row in z]).sum()
+
+
+def average(losses: Tensor) -> Tensor:
+    """Mean; 0 of nothing (an empty batch), with its gradient of 0."""
+    return losses.sum() / max(losses.numel(), 1)
+
+
+def not_negatives(n: int, same: Tensor | None, like: Tensor) -> Tensor:
+    """(n, n) bool: pairs that are no negatives, the diagonal and what ``same`` says."""
+    own = torch.eye(n, dtype=torch.bool, device=like.device)
+    return own if same is None else own | same
+
+
+def info_nce(logits: Tensor, positive: Tensor, excluded: Tensor | None = None) -> Tensor:
+    """−log of the positive's share among itself and the negatives, for every anchor.
+
+    ``logits`` (…, m) of the candidates, ``positive`` (…) logit of the positive, ``excluded`` (…, m) bool: candidates that
+    are not negatives (the positive itself, the same drawing). An anchor without negatives has loss 0.
+    """
+    if excluded is not None:
+        logits = logits.masked_fill(excluded, -math.inf)
+    if not logits.shape[-1]:
+        return positive * 0.0
+    return torch.logaddexp(positive, logits.logsumexp(-1)) - positive
+
+
+def cosine_between(start: float, end: float, share: float) -> float:
+    """From ``start`` (share 0 of the way) to ``end`` (share 1) along half a cosine; outside, the nearer end."""
+    return end + (start - end) * (1.0 + math.cos(math.pi * min(max(share, 0.0), 1.0))) / 2.0
+
+
+class Queue(nn.Module):
+    """The last ``length`` vectors pushed, oldest overwritten first, with the group of each.
+
+    It starts empty: random vectors in their place would be negatives that teach nothing. Part of the state dict.
+    """
+
+    vectors: Tensor
+    groups: Tensor
+    pushed: Tensor
+
+    def __init__(self, length: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("vectors", torch.zeros(length, width))
+        self.register_buffer("groups", torch.full((length,), -1, dtype=torch.int64))
+        self.register_buffer("pushed", torch.zeros((), dtype=torch.int64))  # how many so far, not cut to the length
+
+    def __len__(self) -> int:
+        return min(int(self.pushed), len(self.vectors))
+
+    def stored(self) -> Tensor:
+        """(m, d) vectors in the queue, m ≤ length: a copy, so that pushing does not change what a loss has read."""
+        return self.vectors[: len(self)].clone()
+
+    def same(self, groups: Tensor | None) -> Tensor | None:
+        """(b, m) bool, which stored vectors are of the group of each drawing; None where groups are not known."""
+        return None if groups is None else (groups[:, None] == self.groups[: len(self)]) & (groups[:, None] >= 0)
+
+    @torch.no_grad()
+    def push(self, vectors: Tensor, groups: Tensor | None = None) -> None:
+        """Add (b, d) vectors; of more than the queue holds the last ones stay."""
+        length = len(self.vectors)
+        kept = vectors.detach()[-length:]
+        rows = (int(self.pushed) + len(vectors) - len(kept) + torch.arange(len(kept), device=kept.device)) % length
+        self.vectors[rows] = kept.to(self.vectors.dtype)
+        self.groups[rows] = -1 if groups is None else groups[-length:]
+        self.pushed += len(vectors)
+
+
+class Bank(nn.Module):
+    """One unit vector for each of ``count`` drawings of the training set, a running mean of what was seen of it.
+
+    f ← norm(μ f + (1 − μ) v); a row that is met for the first time becomes v. Part of the state dict.
+    """
+
+    vectors: Tensor
+    seen: Tensor
+
+    def __init__(self, count: int, width: int, momentum: float = 0.5) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.register_buffer("vectors", torch.zeros(count, width))
+        self.register_buffer("seen", torch.zeros(count, dtype=torch.bool))
+
+    @torch.no_grad()
+    def rows(self, ids: Tensor, fallback: Tensor) -> Tensor:
+        """(b, d) rows of the drawings, and ``fallback`` for drawings not seen yet."""
+        return torch.where(self.seen[ids][:, None], self.vectors[ids], fallback.detach().to(self.vectors.dtype))
+
+    @torch.no_grad()
+    def draw(self, ids: Tensor, negatives: int) -> tuple[Tensor, Tensor]:
+        """Random rows that were seen: (b, m, d) vectors and (b, m) ids, m = ``negatives``, or 0 before the first update."""
+        known = self.seen.nonzero()[:, 0]
+        many = negatives if len(known) else 0
+        drawn = known[torch.randint(max(len(known), 1), (len(ids), many), device=known.device)]
+        return self.vectors[drawn], drawn
+
+    @torch.no_grad()
+    def update(self, ids: Tensor, vectors: Tensor) -> None:
+        """Move the rows of ``ids`` towards (b, d) unit ``vectors``."""
+        vectors = vectors.detach().to(self.vectors.dtype)
+        mixed = self.momentum * self.rows(ids, vectors) + (1.0 - self.momentum) * vectors
+        self.vectors[ids] = unit(mixed)
+        self.seen[ids] = True
+
+
+class MomentumCopy(nn.Module):
+    """An exponential moving average of a module's weights, which takes no gradient: θ_k ← m θ_k + (1 − m) θ.
+
+    m goes from ``momentum[0]`` to ``momentum[1]`` along a cosine over the run (equal ends: constant).
+    """
+
+    def __init__(self, module: nn.Module, momentum: tuple[float, float]) -> None:
+        super().__init__()
+        self.momentum = momentum
+        self.module = copy.deepcopy(module).requires_grad_(False)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """The copy's answer, without gradient."""
+        with torch.no_grad():
+            return self.module(*args, **kwargs)
+
+    @torch.no_grad()
+    def update(self, module: nn.Module, step: int, steps: int) -> None:
+        """Follow ``module`` by one step; buffers (no averages make sense of counters) are taken over as they are."""
+        m = cosine_between(*self.momentum, step / max(steps, 1))
+        for mine, theirs in zip(self.module.parameters(), module.parameters(), strict=True):
+            mine.lerp_(theirs.detach().to(mine.dtype), 1.0 - m)
+        for copied, original in zip(self.module.buffers(), module.buffers(), strict=True):
+            copied.copy_(original)
+
+
+def predictor(width: int, hidden: int) -> nn.Sequential:
+    """Two-layer MLP width → hidden → width; LayerNorm where papers have BatchNorm, which leaks the batch."""
+    return nn.Sequential(nn.Linear(width, hidden), nn.LayerNorm(hidden), nn.ReLU(), nn.Linear(hidden, width))
+
+
+class Prototypes(nn.Module):
+    """``number`` unit vectors; forward: (b, d) unit vectors → (b, number) cosines.
+
+    Weights are normalised in use, so no step of an optimiser can leave the sphere. ``frozen``: no gradient for them.
+    """
+
+    def __init__(self, width: int, number: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(unit(torch.randn(number, width)))
+
+    def forward(self, z: Tensor, frozen: bool = False) -> Tensor:
+        """Cosines of unit vectors with every prototype."""
+        return z @ unit(self.weight.detach() if frozen else self.weight).mT
+
+
+@torch.no_grad()
+def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
+    """(b, k) scores → (b, k) assignments: rows sum to 1, columns have nearly equal sums (Sinkhorn–Knopp).
+
+    The largest score is subtracted before exp and all is done in logarithms: no overflow at any ``epsilon``.
+    """
+    q = scores.float() / epsilon
+    for _ in range(iterations):
+        q = q - q.logsumexp(0, keepdim=True)  # columns equal
+        q = q - q.logsumexp(1, keepdim=True)  # rows sum to 1
+    return q.exp()
+
+
+def stack_views(z_a: Tensor, z_b: Tensor, more: Sequence[Tensor]) -> Tensor:
+    """(v, b, d) of two and more views of the same drawings."""
+    return torch.stack([z_a, z_b, *more])
