@@ -7,7 +7,7 @@ is no scheduler whose state a resumed run could miss.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -16,7 +16,6 @@ from torch import Tensor, nn
 
 OptimiserName = Literal["adamw", "sgd", "lars"]
 ScheduleName = Literal["warmup-cosine", "ramp-cosine", "constant"]
-BRANCHES = ("sequence", "geometry")  # parts of a model that may have learning rates of their own
 
 
 @dataclass(frozen=True)
@@ -54,30 +53,26 @@ DEFAULTS: dict[str, tuple[Callable[[int], float], float]] = {
 }
 
 
-def optimiser_for(modules: Iterable[tuple[str, nn.Module]], config: OptimiserConfig, batch: int) -> torch.optim.Optimizer:
-    """The optimiser of all parameters of some named modules, one for both branches.
-
-    Vectors and scalars (biases, scales of norms, temperatures) have no weight decay. A parameter belongs to the branch
-    that a part of its name begins with.
+def optimiser_for(
+    branches: Mapping[str, Iterable[nn.Parameter]], config: OptimiserConfig, batch: int
+) -> torch.optim.Optimizer:
+    """One optimiser for all parameters; vectors and scalars (biases, norms, temperatures) have no weight decay.
 
     Args:
+        branches: parameters by branch; "sequence" and "geometry" may have learning rates of their own.
         batch: drawings a step, from which the default learning rate of sgd and lars follows.
     """
     usual_lr, usual_decay = DEFAULTS[config.name]
     lr = usual_lr(batch) if config.lr is None else config.lr
     decay = usual_decay if config.weight_decay is None else config.weight_decay
-    branch_lr = {"sequence": config.lr_sequence, "geometry": config.lr_geometry}
+    own_lr = {"sequence": config.lr_sequence, "geometry": config.lr_geometry}
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    seen: set[int] = set()
-    for prefix, module in modules:
-        for name, parameter in module.named_parameters():
-            if not parameter.requires_grad or id(parameter) in seen:
-                continue
-            seen.add(id(parameter))
-            branch = branch_of(f"{prefix}.{name}")
-            own = branch_lr.get(branch)
-            key = (lr if own is None else own, decay if parameter.ndim > 1 else 0.0)
-            groups.setdefault(key, []).append(parameter)
+    for branch, parameters in branches.items():
+        rate = own_lr.get(branch)
+        for parameter in parameters:
+            if parameter.requires_grad:
+                key = (lr if rate is None else rate, decay if parameter.ndim > 1 else 0.0)
+                groups.setdefault(key, []).append(parameter)
     listed: list[dict[str, Any]] = [
         {"params": parameters, "lr": rate, "highest_lr": rate, "weight_decay": own_decay}
         for (rate, own_decay), parameters in groups.items()
@@ -87,11 +82,6 @@ def optimiser_for(modules: Iterable[tuple[str, nn.Module]], config: OptimiserCon
     if config.name == "sgd":
         return torch.optim.SGD(listed, lr=lr, momentum=config.momentum)
     return LARS(listed, lr=lr, momentum=config.momentum)
-
-
-def branch_of(name: str) -> str:
-    """``sequence`` or ``geometry`` where a part of a parameter's name begins so, else empty."""
-    return next((b for part in name.split(".") for b in BRANCHES if part.startswith(b)), "")
 
 
 class LARS(torch.optim.Optimizer):

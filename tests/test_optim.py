@@ -14,7 +14,6 @@ from deepdxf.optim import (  # noqa: E402
     OptimiserConfig,
     ScheduleConfig,
     average,
-    branch_of,
     ema_decay,
     lr_share,
     optimiser_for,
@@ -76,36 +75,27 @@ def test_lars_takes_the_plain_rate_where_weights_are_zero() -> None:
     torch.testing.assert_close(w.detach(), torch.tensor([[-0.5, 0.5]]))
 
 
-class Two(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.sequence = nn.Linear(2, 2)
-        self.geometry = nn.Sequential(nn.Linear(2, 2), nn.LayerNorm(2))
-        self.heads = nn.ModuleDict({"sequence_within": nn.Linear(2, 2)})
-        self.temperature = nn.Parameter(torch.tensor(0.1))
-
-
 @pytest.mark.parametrize("name, decay", [("adamw", 0.02), ("sgd", 1e-4), ("lars", 1e-6)])
 def test_branches_have_rates_and_only_matrices_decay(name: str, decay: float) -> None:
-    model = Two()
+    branches = {
+        "sequence": list(nn.Linear(2, 2).parameters()),
+        "geometry": [*nn.Linear(2, 2).parameters(), *nn.LayerNorm(2).parameters()],
+        "other": [nn.Parameter(torch.tensor(0.1))],
+    }
     config = OptimiserConfig(name, lr=1.0, lr_geometry=3.0)  # type: ignore[arg-type]
-    optimiser = optimiser_for([("model", model)], config, 64)
+    optimiser = optimiser_for(branches, config, 64)
     of = {id(p): group for group in optimiser.param_groups for p in group["params"]}
-    assert set(of) == {id(p) for p in model.parameters()}
-    for key, parameter in model.named_parameters():
-        assert of[id(parameter)]["highest_lr"] == (3.0 if key.startswith("geometry") else 1.0)
-        assert of[id(parameter)]["weight_decay"] == (decay if parameter.ndim > 1 else 0.0)
+    assert set(of) == {id(p) for parameters in branches.values() for p in parameters}
+    for branch, parameters in branches.items():
+        for parameter in parameters:
+            assert of[id(parameter)]["highest_lr"] == (3.0 if branch == "geometry" else 1.0)
+            assert of[id(parameter)]["weight_decay"] == (decay if parameter.ndim > 1 else 0.0)
     set_lr(optimiser, 0.5)
     assert {group["lr"] for group in optimiser.param_groups} == {0.5, 1.5}
 
 
-def test_branch_of_a_head() -> None:
-    assert branch_of("model.heads.sequence_across.0.weight") == "sequence"
-    assert branch_of("model.logit_scale") == ""
-
-
 def test_usual_rate_of_lars_follows_the_batch() -> None:
-    optimiser = optimiser_for([("m", nn.Linear(1, 1))], OptimiserConfig("lars"), 512)
+    optimiser = optimiser_for({"m": nn.Linear(1, 1).parameters()}, OptimiserConfig("lars"), 512)
     assert optimiser.param_groups[0]["highest_lr"] == pytest.approx(0.6)
 
 
