@@ -21,7 +21,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
-from functools import cached_property
+from functools import cache, cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,6 +51,19 @@ class EntityClass(IntEnum):
 
 
 N_CLASSES = 12
+
+
+@cache
+def _members(classes: tuple[EntityClass, ...]) -> BoolArray:
+    table = np.zeros(N_CLASSES + 1, bool)
+    table[list(classes)] = True
+    return table
+
+
+def is_any(cls: NDArray[np.uint8], *classes: EntityClass) -> BoolArray:
+    """Whether each class is one of these, any shape; looked up in a table, which is far faster than `np.isin`."""
+    return _members(classes)[cls]
+
 
 # Scalars of each class, in the order of the columns of `Drawing.scalars`; unused columns are NaN.
 # Points are never here: they are rows of `Drawing.vertices`, so that one product moves every class.
@@ -123,10 +137,19 @@ class Drawing:
     def __len__(self) -> int:
         return len(self.cls)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: what was derived from them is not sent to other processes."""
+        return {name: self.__dict__[name] for name in self.__dataclass_fields__}
+
     @cached_property
     def visible(self) -> BoolArray:
         """(n,) rows that leave ink: all but INSERT, whose content has rows of its own."""
         return np.asarray(self.cls != EntityClass.INSERT)
+
+    @cached_property
+    def drawn(self) -> Drawing:
+        """The drawing of the `visible` rows; itself where nothing is inserted."""
+        return self.select(self.visible)
 
     @cached_property
     def frame(self) -> FloatArray:
@@ -180,9 +203,11 @@ class Drawing:
     def select(self, rows: BoolArray | IntArray) -> Drawing:
         """The drawing of some of the rows (mask or row numbers, kept in their order); names and metadata stay.
 
-        Rows whose INSERT is not kept become rows of depth 0.
+        Rows whose INSERT is not kept become rows of depth 0. All rows in order are the drawing itself.
         """
         rows = np.flatnonzero(rows) if rows.dtype == np.bool_ else np.asarray(rows, np.int64)
+        if len(rows) == len(self) and (rows == np.arange(len(self))).all():
+            return self
         new_row = np.full(len(self) + 1, -1)  # one more, so that parent −1 maps to −1
         new_row[rows] = np.arange(len(rows))
         parent = new_row[self.parent[rows]]

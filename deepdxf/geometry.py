@@ -22,10 +22,12 @@ from deepdxf.drawing import (
     FloatArray,
     IntArray,
     gather_ranges,
+    is_any,
 )
 
 C = EntityClass
 BULGED = (C.LWPOLYLINE, C.HATCH)  # classes whose third vertex column is a bulge
+ROUND = (C.CIRCLE, C.ARC)
 TEXTS = (C.TEXT, C.MTEXT)
 ARC_SPANS = 4  # an arc becomes a quadratic rational spline of four spans: each at most 90°, weights stay above 0.7
 BULGE_CHORDS = 16  # chords that stand for a bulge where the map bends it into an ellipse
@@ -57,6 +59,12 @@ class Shapes:
             )
         return shapes
 
+    def of_drawing(self, drawing: Drawing) -> Drawing:
+        """The drawing that was made with these columns, whose `Shapes` they are from now on: what was worked out for
+        them, as edges and arcs, serves the drawing too."""
+        drawing.__dict__["_shapes"] = self
+        return drawing
+
     def columns(self) -> dict[str, Any]:
         """The columns by name, as a `Drawing` takes them."""
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -79,7 +87,7 @@ class Shapes:
         """Rows of a class and the number of its scalar column."""
         return np.flatnonzero(self.cls == cls), SCALARS[cls].index(name)
 
-    @property
+    @functools.cached_property
     def owner(self) -> IntArray:
         """(v,) row that each vertex belongs to."""
         return np.repeat(np.arange(len(self.cls)), np.diff(self.vertex_start))
@@ -114,7 +122,7 @@ def transform(drawing: Drawing, matrix: FloatArray) -> Drawing:
     Handles, names and texts stay; dimension measurements of lengths are scaled, texts of dimensions are not.
     """
     shapes = transform_shapes(Shapes.of(drawing), np.broadcast_to(np.asarray(matrix, float), (len(drawing), 2, 3)))
-    return replace(drawing, **shapes.columns(), box=boxes(shapes))
+    return shapes.of_drawing(replace(drawing, **shapes.columns(), box=boxes(shapes)))
 
 
 def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
@@ -129,7 +137,7 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
     third = shapes.vertices[:, 2].copy()
     det = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     flipped = det < 0
-    third[flipped[owner] & np.isin(cls[owner], BULGED)] *= -1
+    third[flipped[owner] & is_any(cls[owner], *BULGED)] *= -1
 
     length = np.sqrt(np.abs(det))  # scale of lengths; exact where the map is even
     turn = np.degrees(np.arctan2(linear[:, 1, 0], linear[:, 0, 0]))  # where the x axis goes
@@ -207,8 +215,8 @@ def is_even(linear: FloatArray) -> BoolArray:
 def bend(shapes: Shapes, rows: BoolArray) -> Shapes:
     """Rows of the mask made fit for an uneven map: circles and arcs as splines, bulges as chords; others unchanged."""
     owner = shapes.owner
-    round_rows = rows & np.isin(shapes.cls, (C.CIRCLE, C.ARC))
-    bulged = rows & np.isin(shapes.cls, BULGED)
+    round_rows = rows & is_any(shapes.cls, *ROUND)
+    bulged = rows & is_any(shapes.cls, *BULGED)
     bulged &= np.bincount(owner, weights=np.abs(shapes.vertices[:, 2]), minlength=len(rows)) > 0
     if round_rows.any():
         shapes = arcs_to_splines(shapes, np.flatnonzero(round_rows))
@@ -315,7 +323,7 @@ def edges(shapes: Shapes) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
     Closed polylines, hatch loops and solids have their closing edge.
     """
     cls, owner, path = shapes.cls, shapes.owner, shapes.vertex_path
-    linear = np.isin(cls, (C.LINE, C.LWPOLYLINE, C.HATCH, C.LEADER, C.SOLID))
+    linear = is_any(cls, C.LINE, C.LWPOLYLINE, C.HATCH, C.LEADER, C.SOLID)
     v = len(owner)
     if v == 0:
         empty = np.zeros(0, np.int64)
@@ -327,12 +335,12 @@ def edges(shapes: Shapes) -> tuple[IntArray, IntArray, IntArray, FloatArray]:
     last = np.append(start_of_path[1:], True)
     following = np.arange(1, v + 1)
     following[last] = path_first[path_id[last]]
-    closed = np.isin(cls, (C.HATCH, C.SOLID))
+    closed = is_any(cls, C.HATCH, C.SOLID)
     poly, closed_column = shapes.column(C.LWPOLYLINE, "closed")
     closed[poly] = shapes.scalars[poly, closed_column] == 1
     keep = linear[owner] & (~last | closed[owner]) & (following != np.arange(v))
     first = np.flatnonzero(keep)
-    bulge = np.where(np.isin(cls[owner[first]], BULGED), shapes.vertices[first, 2], 0.0)
+    bulge = np.where(is_any(cls[owner[first]], *BULGED), shapes.vertices[first, 2], 0.0)
     return first, following[first], owner[first], bulge
 
 
@@ -355,7 +363,7 @@ def bulge_arcs(
 @once
 def arcs(shapes: Shapes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, IntArray]:
     """All circular arcs: centre (a, 2), radius, start, signed sweep (radians), row. CIRCLE, ARC and bulged edges."""
-    rows = np.flatnonzero(np.isin(shapes.cls, (C.CIRCLE, C.ARC)))
+    rows = np.flatnonzero(is_any(shapes.cls, *ROUND))
     circle = shapes.cls[rows] == C.CIRCLE
     centre = shapes.vertices[shapes.vertex_start[rows], :2]
     start = np.where(circle, 0.0, shapes.scalars[rows, 1])
@@ -428,9 +436,10 @@ def de_boor(shapes: Shapes, degree: int, spans: IntArray, first_control: IntArra
     return result
 
 
+@once
 def text_corners(shapes: Shapes) -> tuple[FloatArray, IntArray]:
     """(t, 4, 2) corners of the box of every TEXT and MTEXT, counter-clockwise from lower left, and the rows (t,)."""
-    rows = np.flatnonzero(np.isin(shapes.cls, TEXTS))
+    rows = np.flatnonzero(is_any(shapes.cls, *TEXTS))
     height, rotation, width, halign, valign = shapes.scalars[rows, :5].T
     anchor = shapes.vertices[shapes.vertex_start[rows], :2]
     angle = np.radians(rotation)
@@ -441,6 +450,7 @@ def text_corners(shapes: Shapes) -> tuple[FloatArray, IntArray]:
     return anchor[:, None] + x[:, :, None] * along[:, None] + y[:, :, None] * up[:, None], rows
 
 
+@once
 def dimension_lines(shapes: Shapes) -> tuple[FloatArray, IntArray]:
     """(s, 4) dimension and extension lines drawn from the definition points, and the rows (s,).
 
@@ -504,7 +514,7 @@ def boxes(shapes: Shapes) -> FloatArray:
             np.maximum.at(hi, run_rows, most)
 
     owner = shapes.owner
-    by_vertices = ~np.isin(shapes.cls, (C.CIRCLE, C.ARC, C.SPLINE, *TEXTS))[owner]
+    by_vertices = ~is_any(shapes.cls, *ROUND, C.SPLINE, *TEXTS)[owner]
     include(shapes.vertices[by_vertices, :2], owner[by_vertices])
     centre, radius, start, sweep, row = arcs(shapes)
     round_box = arc_boxes(centre, radius, start, sweep)
@@ -559,7 +569,7 @@ def segments(drawing: Drawing, tolerance: float | None = None) -> tuple[FloatArr
     result = np.concatenate([piece for piece, _ in pieces])
     owners = np.concatenate([rows for _, rows in pieces])
     # straight and bent edges of one polyline in turn: by the vertex that an edge starts from
-    round_rows = np.flatnonzero(np.isin(shapes.cls, (C.CIRCLE, C.ARC)))  # the first of `arcs`
+    round_rows = np.flatnonzero(is_any(shapes.cls, *ROUND))  # the first of `arcs`
     vertex = np.zeros(len(owners), np.int64)
     ranks = np.concatenate([first[straight], np.concatenate([shapes.vertex_start[round_rows], first[~straight]])[arc]])
     vertex[: len(ranks)] = ranks

@@ -459,7 +459,8 @@ def _views(drawing: Drawing, nodes: RichCode, box: FloatArray) -> IntArray:
     one = np.zeros(len(nodes), np.int64)
     if len(nodes) == 0:
         return one
-    lines, owner = segments(drawing.select(nodes.row.astype(np.int64)), max(drawing.size) / VIEW_PIXELS)
+    kept = drawing.select(nodes.row.astype(np.int64)) if nodes.cut else drawing.drawn
+    lines, owner = segments(kept, max(drawing.size) / VIEW_PIXELS)
     lines = to_pixels(lines, drawing.frame, VIEW_PIXELS)
     # an entity's ink hangs together, so its first pixel tells its piece; one without ink has its centre
     pixel = (box[:, :2] + box[:, 2:]) * (VIEW_PIXELS / 2.0)

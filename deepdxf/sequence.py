@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray
+from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, is_any
 from deepdxf.errors import DeepDXFError
 from deepdxf.files import replacing
 from deepdxf.geometry import ANGULAR, Shapes, arc_sweep, arcs, dimension_lines, edges, spline_samples, text_corners
@@ -122,45 +122,65 @@ def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
     scale = Scale.of(drawing)
     place = scale.place(kept.vertices[:, :2])
     first = kept.vertex_start[:-1]
-    mean = row_means(place, kept.vertex_start)
-    knot = row_means(_knot_places(kept)[:, None], kept.knot_start)[:, 0]
-    vertex_count = np.diff(kept.vertex_start)
+    means = row_means(place, kept.vertex_start)
     matrix = np.full((len(kept), 1 + N_CLASSIC), np.nan)
     matrix[:, 0] = kept.cls
-
-    def fill(cls: EntityClass, *columns: FloatArray) -> None:
-        names = CLASSIC_COLUMNS[cls]
-        matrix[np.ix_(kept.rows(cls), np.array([1 + CLASSIC.index(name) for name in names]))] = np.column_stack(columns)
+    scalar, length, angle = kept.scalar, functools.partial(_length, kept, scale), functools.partial(_angle, kept)
 
     def at(cls: EntityClass, vertex: int = 0) -> FloatArray:
         return place[first[kept.rows(cls)] + vertex]
 
-    scalar, length, angle = kept.scalar, functools.partial(_length, kept, scale), functools.partial(_angle, kept)
+    def mean(cls: EntityClass) -> FloatArray:
+        return means[kept.rows(cls)]
 
-    column_width = length(C.MTEXT, "column_width")
-    column_width = np.where(column_width > 0, column_width, np.nan)
-    value, tolerance = dimension_numbers(kept)
-    fill(C.HATCH, *(scalar(C.HATCH, name) for name in ("solid", "associative", "paths")))
-    fill(C.TEXT, at(C.TEXT), length(C.TEXT, "height"), angle(C.TEXT, "rotation"))
-    fill(C.MTEXT, at(C.MTEXT), length(C.MTEXT, "char_height"), column_width, angle(C.MTEXT, "rotation"))
-    poly = kept.rows(C.LWPOLYLINE)
-    fill(C.LWPOLYLINE, scalar(C.LWPOLYLINE, "closed"), mean[poly], vertex_count[poly])
-    fill(C.ARC, at(C.ARC), length(C.ARC, "radius"), angle(C.ARC, "start"), angle(C.ARC, "end"))
-    fill(C.LINE, at(C.LINE), at(C.LINE, 1))
-    fill(C.CIRCLE, at(C.CIRCLE), length(C.CIRCLE, "radius"))
-    fill(C.DIMENSION, at(C.DIMENSION), at(C.DIMENSION, 1), _thousandths(value, kept), _thousandths(tolerance, kept))
-    fill(C.LEADER, mean[kept.rows(C.LEADER)])
-    squashed = [(1.0 + s / (1.0 + np.abs(s))) / 2.0 for s in (scalar(C.INSERT, "xscale"), scalar(C.INSERT, "yscale"))]
-    fill(C.INSERT, at(C.INSERT), *squashed, angle(C.INSERT, "rotation"))
-    spline = kept.rows(C.SPLINE)
-    fill(C.SPLINE, mean[spline], knot[spline], scalar(C.SPLINE, "degree"))
-    fill(C.SOLID, mean[kept.rows(C.SOLID)])
+    def column_width() -> FloatArray:
+        width = length(C.MTEXT, "column_width")
+        return np.where(width > 0, width, np.nan)
 
-    as_is = [0, *(1 + CLASSIC.index(name) for name in CLASSIC_COUNTS)]
-    matrix[:, as_is] = np.minimum(matrix[:, as_is], BINS - 1) / (BINS - 1)
+    def dimension() -> list[FloatArray]:
+        return [_thousandths(number, kept) for number in dimension_numbers(kept)]
+
+    def squashed(name: str) -> FloatArray:
+        size = scalar(C.INSERT, name)
+        result: FloatArray = (1.0 + size / (1.0 + np.abs(size))) / 2.0
+        return result
+
+    def knot() -> FloatArray:
+        places: FloatArray = row_means(_knot_places(kept)[:, None], kept.knot_start)[kept.rows(C.SPLINE), 0]
+        return places
+
+    # the columns of each class, worked out for those that the drawing has
+    columns: dict[EntityClass, Callable[[], Sequence[FloatArray]]] = {
+        C.HATCH: lambda: [scalar(C.HATCH, name) for name in ("solid", "associative", "paths")],
+        C.TEXT: lambda: [at(C.TEXT), length(C.TEXT, "height"), angle(C.TEXT, "rotation")],
+        C.MTEXT: lambda: [at(C.MTEXT), length(C.MTEXT, "char_height"), column_width(), angle(C.MTEXT, "rotation")],
+        C.LWPOLYLINE: lambda: [
+            scalar(C.LWPOLYLINE, "closed"),
+            mean(C.LWPOLYLINE),
+            np.diff(kept.vertex_start)[kept.rows(C.LWPOLYLINE)],
+        ],
+        C.ARC: lambda: [at(C.ARC), length(C.ARC, "radius"), angle(C.ARC, "start"), angle(C.ARC, "end")],
+        C.LINE: lambda: [at(C.LINE), at(C.LINE, 1)],
+        C.CIRCLE: lambda: [at(C.CIRCLE), length(C.CIRCLE, "radius")],
+        C.DIMENSION: lambda: [at(C.DIMENSION), at(C.DIMENSION, 1), *dimension()],
+        C.LEADER: lambda: [mean(C.LEADER)],
+        C.INSERT: lambda: [at(C.INSERT), squashed("xscale"), squashed("yscale"), angle(C.INSERT, "rotation")],
+        C.SPLINE: lambda: [mean(C.SPLINE), knot(), scalar(C.SPLINE, "degree")],
+        C.SOLID: lambda: [mean(C.SOLID)],
+    }
+    for cls, values in columns.items():
+        if len(kept.rows(cls)):
+            matrix[np.ix_(kept.rows(cls), CLASSIC_NUMBERS[cls])] = np.column_stack(values())
+
+    matrix[:, AS_IS] = np.minimum(matrix[:, AS_IS], BINS - 1) / (BINS - 1)
     used = ~np.isnan(matrix)
     code = np.where(used, quantise(np.where(used, matrix, 0.0)), UNUSED).astype(np.int16)
     return ClassicCode(code, len(rows) - len(kept))
+
+
+# Columns of the classic matrix that each class fills, and those that hold no fractions.
+CLASSIC_NUMBERS = {cls: np.array([1 + CLASSIC.index(name) for name in names]) for cls, names in CLASSIC_COLUMNS.items()}
+AS_IS = [0, *(1 + CLASSIC.index(name) for name in CLASSIC_COUNTS)]
 
 
 def _length(kept: Drawing, scale: Scale, cls: EntityClass, name: str) -> FloatArray:
@@ -300,7 +320,7 @@ def rich(drawing: Drawing, limit: int = LIMIT) -> RichCode:
     """The rich code: the visible rows (blocks expanded, INSERT left out), in drawing order, at most ``limit``."""
     visible = np.flatnonzero(drawing.visible)
     rows = visible[:limit]
-    kept = drawing.select(rows)
+    kept = drawing.drawn if len(rows) == len(visible) else drawing.select(rows)
     scale = Scale.of(drawing)
     values = np.full((len(rows), N_RICH), np.nan)
     _own_slots(values, kept, scale)
@@ -329,60 +349,70 @@ def _tags(kept: Drawing, depth: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _own_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
     """Fill the columns that belong to each class."""
     place = scale.place(kept.vertices[:, :2])
-    box = finite_boxes(kept)
-    middle = scale.place((box[:, :2] + box[:, 2:]) / 2.0)
     first, last = kept.vertex_start[:-1], kept.vertex_start[1:] - 1
-    characters = np.array([len(text) for text in kept.texts] + [0])[kept.text_index]  # index −1 = the 0 at the end
-    vertex_count = np.diff(kept.vertex_start)
-    bulges = np.bincount(Shapes.of(kept).owner, weights=kept.vertices[:, 2] != 0, minlength=len(kept))
+    scalar, length, angle = kept.scalar, functools.partial(_length, kept, scale), functools.partial(_angle, kept)
 
-    def fill(cls: EntityClass, *columns: FloatArray) -> None:
-        stacked = np.column_stack(columns)
-        rows, numbers = kept.rows(cls), len(SLOTS[cls])
-        values[rows, :numbers] = stacked[:, :numbers]
-        for i in range(len(FLAGS.get(cls, ()))):
-            values[rows, SLOT_WIDTH + i] = stacked[:, numbers + i]
+    def start(cls: EntityClass) -> FloatArray:
+        return place[first[kept.rows(cls)]]
 
     def ends(cls: EntityClass) -> FloatArray:
         rows = kept.rows(cls)
         return np.column_stack([place[first[rows]], place[last[rows]]])
 
-    def start(cls: EntityClass) -> FloatArray:
-        return place[first[kept.rows(cls)]]
+    def middle(cls: EntityClass) -> FloatArray:
+        box = finite_boxes(kept)[kept.rows(cls)]
+        return scale.place((box[:, :2] + box[:, 2:]) / 2.0)
 
-    scalar, length, angle = kept.scalar, functools.partial(_length, kept, scale), functools.partial(_angle, kept)
+    def characters(cls: EntityClass) -> FloatArray:
+        lengths = np.array([len(text) for text in kept.texts] + [0])  # index −1 = the 0 at the end
+        return count(lengths[kept.text_index[kept.rows(cls)]])
 
-    hatch, poly = kept.rows(C.HATCH), kept.rows(C.LWPOLYLINE)
-    pattern = angle(C.HATCH, "pattern_angle"), decades(scalar(C.HATCH, "pattern_scale"))
-    solid = scalar(C.HATCH, "solid")
-    # a solid fill has no pattern; what libraries write there is noise
-    pattern_angle, pattern_scale = (np.where(solid == 1, np.nan, p) for p in pattern)
-    fill(
-        C.HATCH,
-        middle[hatch],
-        count(scalar(C.HATCH, "paths")),
-        pattern_angle,
-        pattern_scale,
-        solid,
-    )
-    for cls, height in ((C.TEXT, ("height",)), (C.MTEXT, ("char_height",))):
-        rest = (length(cls, "height"),) if cls == C.MTEXT else ()
-        text = count(characters[kept.rows(cls)])
-        fill(cls, start(cls), length(cls, height[0]), angle(cls, "rotation"), length(cls, "width"), *rest, text)
-    fill(C.LWPOLYLINE, ends(C.LWPOLYLINE), bulges[poly] / vertex_count[poly], scalar(C.LWPOLYLINE, "closed"))
-    fill(C.ARC, start(C.ARC), length(C.ARC, "radius"), angle(C.ARC, "start"), angle(C.ARC, "end"))
-    fill(C.LINE, ends(C.LINE))
-    fill(C.CIRCLE, start(C.CIRCLE), length(C.CIRCLE, "radius"))
-    value, tolerance = map(decades, dimension_numbers(kept))
-    dimension = kept.rows(C.DIMENSION)
-    text_place = place[first[dimension] + 1]
-    kind = scalar(C.DIMENSION, "kind") / 8.0
-    fill(C.DIMENSION, start(C.DIMENSION), text_place, kind, angle(C.DIMENSION, "rotation"), value, tolerance)
-    fill(C.LEADER, ends(C.LEADER), scalar(C.LEADER, "arrowhead"))
-    fill(
-        C.SPLINE, ends(C.SPLINE), count(scalar(C.SPLINE, "degree")), scalar(C.SPLINE, "closed"), scalar(C.SPLINE, "fit")
-    )
-    fill(C.SOLID, middle[kept.rows(C.SOLID)], scalar(C.SOLID, "filled"))
+    def bulged_share() -> FloatArray:
+        bulges = np.bincount(Shapes.of(kept).owner, weights=kept.vertices[:, 2] != 0, minlength=len(kept))
+        rows = kept.rows(C.LWPOLYLINE)
+        result: FloatArray = bulges[rows] / np.diff(kept.vertex_start)[rows]
+        return result
+
+    def hatch() -> list[FloatArray]:
+        solid = scalar(C.HATCH, "solid")
+        pattern = angle(C.HATCH, "pattern_angle"), decades(scalar(C.HATCH, "pattern_scale"))
+        # a solid fill has no pattern; what libraries write there is noise
+        return [count(scalar(C.HATCH, "paths")), *(np.where(solid == 1, np.nan, p) for p in pattern), solid]
+
+    def dimension() -> list[FloatArray]:
+        text_place = place[first[kept.rows(C.DIMENSION)] + 1]
+        kind, rotation = scalar(C.DIMENSION, "kind") / 8.0, angle(C.DIMENSION, "rotation")
+        return [start(C.DIMENSION), text_place, kind, rotation, *map(decades, dimension_numbers(kept))]
+
+    def text(cls: EntityClass, *lengths: str) -> list[FloatArray]:
+        height, *rest = (length(cls, name) for name in lengths)
+        return [start(cls), height, angle(cls, "rotation"), *rest, characters(cls)]
+
+    # the slots of each class, then its flags, worked out for those that the drawing has
+    columns: dict[EntityClass, Callable[[], Sequence[FloatArray]]] = {
+        C.HATCH: lambda: [middle(C.HATCH), *hatch()],
+        C.TEXT: lambda: text(C.TEXT, "height", "width"),
+        C.MTEXT: lambda: text(C.MTEXT, "char_height", "width", "height"),
+        C.LWPOLYLINE: lambda: [ends(C.LWPOLYLINE), bulged_share(), scalar(C.LWPOLYLINE, "closed")],
+        C.ARC: lambda: [start(C.ARC), length(C.ARC, "radius"), angle(C.ARC, "start"), angle(C.ARC, "end")],
+        C.LINE: lambda: [ends(C.LINE)],
+        C.CIRCLE: lambda: [start(C.CIRCLE), length(C.CIRCLE, "radius")],
+        C.DIMENSION: dimension,
+        C.LEADER: lambda: [ends(C.LEADER), scalar(C.LEADER, "arrowhead")],
+        C.SPLINE: lambda: [
+            ends(C.SPLINE),
+            count(scalar(C.SPLINE, "degree")),
+            scalar(C.SPLINE, "closed"),
+            scalar(C.SPLINE, "fit"),
+        ],
+        C.SOLID: lambda: [middle(C.SOLID), scalar(C.SOLID, "filled")],
+    }
+    for cls, made in columns.items():
+        rows, numbers = kept.rows(cls), len(SLOTS[cls])
+        if len(rows):
+            stacked = np.column_stack(made())
+            values[rows, :numbers] = stacked[:, :numbers]
+            values[rows, SLOT_WIDTH : SLOT_WIDTH + len(FLAGS.get(cls, ()))] = stacked[:, numbers:]
 
 
 def _local_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
@@ -420,7 +450,7 @@ def _local_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
             delta,
         ]
     )
-    shaped = np.isin(kept.cls, SHAPED)
+    shaped = is_any(kept.cls, *SHAPED)
     half = np.maximum(np.maximum(width, height), TINY) * scale.side / 2.0
     local = (points - middle[:, None]) / half[:, None, None]
     values[shaped, SHAPE_START:] = local[shaped].reshape(-1, 2 * SHAPE_POINTS)
@@ -431,7 +461,7 @@ EARLY = 1e-7  # share of an outline by which its sample points come early, see `
 
 def is_closed(shapes: Shapes) -> BoolArray:
     """(n,) rows whose outline ends where it began: by class, polylines and splines by their flag."""
-    closed = np.isin(shapes.cls, (C.CIRCLE, C.HATCH, C.SOLID, C.TEXT, C.MTEXT))
+    closed = is_any(shapes.cls, C.CIRCLE, C.HATCH, C.SOLID, C.TEXT, C.MTEXT)
     for cls in (C.LWPOLYLINE, C.SPLINE):
         rows, column = shapes.column(cls, "closed")
         closed[rows] = shapes.scalars[rows, column] == 1

@@ -24,12 +24,14 @@ from deepdxf.drawing import (
     FloatArray,
     IntArray,
     Problem,
+    is_any,
 )
 from deepdxf.geometry import (
     ANGULAR,
     ARC_SPANS,
     BULGE_CHORDS,
     BULGED,
+    ROUND,
     Shapes,
     boxes,
     conic_arc,
@@ -408,6 +410,7 @@ class Table:
             content_size=content_size,
             **shapes.columns(),
         )
+        drawing = shapes.of_drawing(drawing)
         return drawing if sound.all() else drawing.select(np.flatnonzero(sound))
 
     def drop_not_finite(self, table: Columns) -> None:
@@ -442,7 +445,7 @@ class Table:
             self.problem("projected", "entity in a tilted plane projected to XY", int(tilted.sum()))
         shapes = table.shapes
         plane = plane_axes(normal)[:, :2]
-        bulged = np.isin(shapes.cls[rows], BULGED)
+        bulged = is_any(shapes.cls[rows], *BULGED)
         edge_on = bulged & (np.abs(np.linalg.det(plane)) < EDGE_ON)
         plane[edge_on] = np.eye(2)
         matrix = np.zeros((len(shapes.cls), 2, 3))
@@ -496,8 +499,8 @@ class Table:
         counts = np.diff(table.shapes.vertex_start)
         # what a row may grow to under an uneven scale: bulges become chords, arcs splines (see `geometry.bend`)
         bulged = np.bincount(table.shapes.owner, weights=table.shapes.vertices[:, 2] != 0, minlength=len(counts)) > 0
-        growth = np.where(bulged & np.isin(table.shapes.cls, BULGED), BULGE_CHORDS, 1)
-        growth[np.isin(table.shapes.cls, (C.CIRCLE, C.ARC))] = 2 * ARC_SPANS + 1
+        growth = np.where(bulged & is_any(table.shapes.cls, *BULGED), BULGE_CHORDS, 1)
+        growth[is_any(table.shapes.cls, *ROUND)] = 2 * ARC_SPANS + 1
         vertex_cost = counts * growth
         vertices = int(counts[level_rows].sum())
         offset = 0  # number of the first row of the level
