@@ -11,16 +11,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import itertools
 import re
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import yaml
+from msgspec import Meta
 
 from deepdxf.augment import Views
 from deepdxf.encoders.config import EncoderConfig
@@ -29,7 +31,11 @@ from deepdxf.optim import OptimiserConfig, ScheduleConfig
 from deepdxf.processes import DistributedConfig
 from deepdxf.tracking import TrackingConfig
 
+Count = Annotated[int, Meta(ge=0)]
+Number = Annotated[int, Meta(ge=1)]
+Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
 Scalar = int | float | str | bool | None
+Option = int | float | str | bool | None | tuple[int | float | str, ...]
 
 
 @dataclass(frozen=True)
@@ -38,12 +44,12 @@ class DataConfig:
 
     drawings: tuple[str, ...] = ()  # files and folders
     groups: str | None = None  # groups.csv of those drawings: families are not parted, validation asks by them
-    synthetic: int = 0  # drawings of generated families to train on as well (or alone)
-    synthetic_seed: int = 0
-    test: float = 0.2  # share that is held out first, and measured once at the end
-    validation: float = 0.2  # share of the rest that decides when to stop; with folds, one fold in turn
-    folds: int = 0  # parts of the rest for cross-validation; 0: one split into training and validation
-    workers: int = 2  # processes that make views and codes; the result does not depend on it
+    synthetic: Count = 0  # drawings of generated families to train on as well (or alone)
+    synthetic_seed: Count = 0  # another number, other drawings
+    test: Share = 0.2  # share that is held out first, and measured once at the end
+    validation: Share = 0.2  # share of the rest that decides when to stop; with folds, one fold in turn
+    folds: Count = 0  # parts of the rest for cross-validation; 0: one split into training and validation
+    workers: Count = 2  # processes that make views and codes; the result does not depend on it
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,8 @@ class TermConfig:
     objective: str = "nt-xent"  # name in the registry, see `deepdxf objectives`
     codes: Literal["sequence", "geometry", "across"] = "across"  # within one code, or from one code to the other
     weight: float = 1.0
-    temperature: float | None = None  # none: the objective's own
-    options: dict[str, Scalar] = field(default_factory=dict)  # further arguments of the objective
+    temperature: float | None = None  # none: that of the run
+    options: dict[str, Option] = field(default_factory=dict)  # further arguments of the objective
 
 
 @dataclass(frozen=True)
@@ -62,34 +68,35 @@ class BalanceConfig:
     """How the terms are weighed against each other, beside their weights."""
 
     name: str = "chance"  # strategy, see balance.BALANCING
-    options: dict[str, Scalar] = field(default_factory=dict)  # arguments of the strategy
+    options: dict[str, Option] = field(default_factory=dict)  # arguments of the strategy
 
 
 @dataclass(frozen=True)
 class BatchConfig:
     """Drawings that are compared with each other in one step."""
 
-    drawings: int = 128
-    chunk: int = 16  # drawings that go through the encoders at once; memory follows it, the result does not
+    drawings: Number = 128
+    chunk: Number = 16  # drawings that go through the encoders at once; memory follows it, the result does not
 
 
 @dataclass(frozen=True)
 class StoppingConfig:
     """When training ends, and which of its states is kept."""
 
-    epochs: int = 100
-    steps: int = 0  # 0: as many as the epochs have
-    every: int = 1  # epochs from one validation to the next
-    patience: int = 20  # validations without a better score or a lower loss after which it stops; 0: never
+    epochs: Number = 100
+    steps: Count = 0  # 0: as many as the epochs have
+    every: Number = 1  # epochs from one validation to the next
+    patience: Count = 20  # validations without a better score or a lower loss after which it stops; 0: never
     measure: str = "mAP"  # of `evaluate.METRICS`, on the validation part: the best state is kept by it
-    bad_batches: int = 5  # batches in a row without a finite loss after which it stops
+    collapse: bool = True  # stop when embeddings of different drawings become the same
+    bad_batches: Number = 5  # batches in a row without a finite loss after which it stops
 
 
 @dataclass(frozen=True)
 class CheckpointConfig:
     """How often the state is written from which a run can go on."""
 
-    every: int = 500  # steps, and at the end of every epoch
+    every: Number = 500  # steps, and at the end of every epoch
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,7 @@ class TrainConfig:
     encoder: EncoderConfig = EncoderConfig()
     views: Views = Views()
     terms: dict[str, TermConfig] = field(default_factory=dict)  # at least one
+    temperature: float | None = None  # of terms that name none and have one; none: the objectives' own
     balance: BalanceConfig = BalanceConfig()
     optimiser: OptimiserConfig = OptimiserConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -118,9 +126,9 @@ class TrainConfig:
     distributed: DistributedConfig = DistributedConfig()
     tracking: TrackingConfig = TrackingConfig()
     grid: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)  # key -> values: every combination is tried
-    hidden: float = 0.3  # share of entities that objectives about entities hide from the encoders
+    hidden: Share = 0.3  # share of entities that objectives about entities hide from the encoders
     teacher: str | None = None  # folder of a trained model, for objectives that imitate one
-    seed: int = 0  # all that is random follows from it
+    seed: Count = 0  # all that is random follows from it
 
 
 def names() -> list[str]:
@@ -165,6 +173,11 @@ def varied(config: TrainConfig, values: Mapping[str, Scalar]) -> TrainConfig:
     return dataclasses.replace(from_dict(tree), grid=config.grid)
 
 
+def points(config: TrainConfig) -> list[dict[str, Scalar]]:
+    """All combinations of the grid, as values for `varied`; one without values where there is no grid."""
+    return [dict(zip(config.grid, values, strict=True)) for values in itertools.product(*config.grid.values())]
+
+
 def to_dict(config: TrainConfig) -> dict[str, Any]:
     """Nested dicts and lists, for `from_dict`, YAML and JSON."""
     tree: dict[str, Any] = msgspec.to_builtins(config)
@@ -188,9 +201,11 @@ class _Loader(yaml.SafeLoader):
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        if twice := [key for key in keys if keys.count(key) > 1]:
-            raise yaml.constructor.ConstructorError(None, None, f"key {twice[0]!r} stands there twice", node.start_mark)
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands there twice", key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))  # others are no names anyway
         return super().construct_mapping(node, deep)
 
 

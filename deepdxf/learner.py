@@ -12,6 +12,7 @@ for training, for validation and inside cached gradients. Between the two there 
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,9 +76,7 @@ class Learner(nn.Module):
         chance: dict[str, float] = {}
         for name, term in config.terms.items():
             self._check(name, term)
-            settings = dict(term.options)
-            if term.temperature is not None:
-                settings["temperature"] = term.temperature
+            settings = self._settings(term)
             needs = objectives.find(term.objective).needs
             width = model.config.head_across if term.codes == "across" else model.config.head_within
             loss = objectives.build(term.objective, width=width, count=count, **settings)
@@ -120,6 +119,16 @@ class Learner(nn.Module):
             raise DeepDXFError(f"terms.{name}: objective {term.objective} needs encoder.graph=entity")
         if "teacher" in entry.needs and self.teacher is None:
             raise DeepDXFError(f"terms.{name}: objective {term.objective} needs a trained model; set teacher=FOLDER")
+
+    def _settings(self, term: TermConfig) -> dict[str, Any]:
+        """Settings of an objective: its options, and the term's or the run's temperature."""
+        settings: dict[str, Any] = dict(term.options)
+        if term.temperature is not None:
+            settings["temperature"] = term.temperature
+        elif self.config.temperature is not None:
+            if "temperature" in inspect.signature(objectives.load(term.objective)).parameters:
+                settings.setdefault("temperature", self.config.temperature)
+        return settings
 
     def branches(self) -> dict[str, list[nn.Parameter]]:
         """Everything for the optimiser, by branch."""
