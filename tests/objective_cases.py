@@ -9,7 +9,16 @@ import torch
 from deepdxf import objectives
 
 WIDTH, COUNT = 8, 40
-SMALL: dict[str, dict[str, Any]] = {}  # settings for a small build, where the defaults are for large data
+SMALL: dict[str, dict[str, Any]] = {  # settings for a small build, where the defaults are for large data
+    "instdisc": {"negatives": 16},
+    "cmc": {"negatives": 16, "views": 3},
+    "cpc": {"ahead": 3, "hidden": 8, "sampled": 8},
+    "moco-v3": {"hidden": 16},
+    "byol": {"hidden": 16},
+    "simsiam": {"hidden": 16},
+    "swav": {"prototypes": 6},
+    "dino": {"prototypes": 6},
+}
 
 
 def batch(b: int, seed: int = 0, nodes: int = 5) -> dict[str, Any]:

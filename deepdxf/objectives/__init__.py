@@ -72,7 +72,7 @@ INPUTS: Mapping[str, str] = {
 OPTIONAL = frozenset({"more", "same", "groups", "block", "step", "steps"})
 
 NEEDS = (
-    "memory bank", "queue", "momentum copy", "predictor", "prototypes", "decoder", "labels", "codes", "teacher", "more views",
+    "memory bank", "queue", "momentum copy", "predictor", "prototypes", "decoder", "labels", "codes", "teacher",
 )  # fmt: skip
 
 
@@ -103,6 +103,10 @@ def _batch(b: int, settings: Mapping[str, Any]) -> float:
     return math.log(max(b, 1))
 
 
+def _others(b: int, settings: Mapping[str, Any]) -> float:
+    return math.log(max(b - 1, 1))
+
+
 def _queue(b: int, settings: Mapping[str, Any]) -> float:
     return math.log(1 + int(settings["length"]))
 
@@ -114,6 +118,38 @@ def _yes_or_no(b: int, settings: Mapping[str, Any]) -> float:
 
 def _margin(b: int, settings: Mapping[str, Any]) -> float:
     return 2.0 * float(settings["margin"])
+
+
+def _nce(b: int, settings: Mapping[str, Any]) -> float:
+    """Of one yes and m noes the best constant answer, 1/(1 + m)."""
+    m = int(settings["negatives"])
+    return math.log(1 + m) + m * math.log((1 + m) / m)
+
+
+def _cmc(b: int, settings: Mapping[str, Any]) -> float:
+    views = int(settings["views"])
+    return views * (views - 1) * _nce(b, settings)
+
+
+def _sampled(b: int, settings: Mapping[str, Any]) -> float:
+    return math.log(int(settings["sampled"]))
+
+
+def _moco_v3(b: int, settings: Mapping[str, Any]) -> float:
+    return 4.0 * float(settings["temperature"]) * _batch(b, settings)
+
+
+def _prototypes(b: int, settings: Mapping[str, Any]) -> float:
+    return math.log(int(settings["prototypes"]))
+
+
+def _albef(b: int, settings: Mapping[str, Any]) -> float:
+    """Contrast over batch and queue, and a match that is true one time in three."""
+    return math.log(max(b + int(settings["length"]), 1)) + math.log(3) - 2 / 3 * math.log(2)
+
+
+def _m2_mixup(b: int, settings: Mapping[str, Any]) -> float:
+    return (1.0 + float(settings["mix_weight"])) * _batch(b, settings)
 
 
 def _nodes(b: int, settings: Mapping[str, Any]) -> float:
@@ -150,6 +186,70 @@ OBJECTIVES: dict[str, Objective] = {
         ),
         Objective("variance", "variance:variance", "VICReg, ICLR 2022", "vector", status="core"),
         Objective("supervised", "supervised:supervised", "SupCon, NeurIPS 2020", "vector", ("labels",), chance=_views),
+        Objective(
+            "instdisc", "instdisc:InstDisc", "Instance discrimination, CVPR 2018", "vector", ("memory bank",), chance=_nce
+        ),
+        Objective("invaspread", "invaspread:invaspread", "Invariant and spreading, CVPR 2019", "vector", chance=_yes_or_no),
+        Objective("cpc", "cpc:CPC", "CPC, 2018", "node", chance=_sampled),
+        Objective("cmc", "cmc:CMC", "CMC, ECCV 2020", "vector", ("codes", "memory bank"), chance=_cmc),
+        Objective(
+            "moco-v1", "moco:MomentumContrast", "MoCo, CVPR 2020", "vector", ("queue", "momentum copy"),
+            momentum=(0.999, 0.999), chance=_queue,
+        ),
+        Objective(
+            "moco-v2", "moco:MomentumContrast", "MoCo v2, 2020", "vector", ("queue", "momentum copy"),
+            settings={"temperature": 0.2}, momentum=(0.999, 0.999), chance=_queue,
+        ),
+        Objective(
+            "moco-v3", "moco:MoCoV3", "MoCo v3, ICCV 2021", "vector", ("momentum copy", "predictor"),
+            momentum=(0.99, 1.0), chance=_moco_v3,
+        ),
+        Objective(
+            "simclr", "nt_xent:nt_xent", "SimCLR, ICML 2020, at its published temperature", "vector",
+            settings={"temperature": 0.1}, chance=_views,
+        ),
+        Objective(
+            "simclr-v2", "nt_xent:nt_xent", "SimCLR v2, NeurIPS 2020: the same loss under a deeper head", "vector",
+            settings={"temperature": 0.1}, chance=_views,
+        ),
+        Objective(
+            "distillation", "distillation:distillation", "SimCLR v2, NeurIPS 2020, second stage", "vector", ("teacher",),
+            chance=_others,
+        ),
+        Objective("swav", "swav:SwAV", "SwAV, NeurIPS 2020", "vector", ("prototypes", "queue"), chance=_prototypes),
+        Objective(
+            "byol", "byol:BYOL", "BYOL, NeurIPS 2020", "vector", ("momentum copy", "predictor"),
+            momentum=(0.996, 1.0), chance=lambda b, settings: 4.0,
+        ),
+        Objective(
+            "simsiam", "simsiam:SimSiam", "SimSiam, CVPR 2021", "vector", ("predictor",), chance=lambda b, settings: 1.0
+        ),
+        Objective(
+            "dino", "dino:DINO", "DINO, ICCV 2021", "vector", ("momentum copy", "prototypes"),
+            momentum=(0.996, 1.0), chance=_prototypes,
+        ),
+        Objective("masked-values", "masked_values:masked_values", "MAE, CVPR 2022", "parameter", ("decoder",)),
+        Objective("denoising", "denoising:denoising", "Denoising autoencoders, JMLR 2010", "parameter", ("decoder",)),
+        Objective(
+            "replaced-entity", "replaced_entity:replaced_entity", "ELECTRA, ICLR 2020", "parameter", ("decoder",),
+            chance=lambda b, settings: math.log(2),
+        ),
+        Objective(
+            "albef", "albef:ALBEF", "ALBEF, NeurIPS 2021", "vector", ("codes", "queue", "momentum copy"),
+            momentum=(0.995, 0.995), chance=_albef,
+        ),
+        Objective("mixup", "mixup:mixup", "i-Mix, ICLR 2021", "vector", chance=_batch),
+        Objective("m2-mixup", "m2_mixup:m2_mixup", "m²-mixup, NeurIPS 2023", "vector", ("codes",), chance=_m2_mixup),
+        Objective("eclip", "eclip:ECLIP", "eCLIP, ECCV 2024", "vector", ("codes",), chance=_batch),
+        Objective(
+            "semi-supervised", "semi_supervised:SemiSupervised", "SimCLR, ICML 2020, with SupCon, NeurIPS 2020",
+            "vector", ("labels",), chance=_views,
+        ),
+        Objective("hierarchical", "hierarchical:hierarchical", "TS2Vec, AAAI 2022; COMET, NeurIPS 2023", "node"),
+        Objective(
+            "mvgrl", "mvgrl:mvgrl", "MVGRL, ICML 2020", "node", chance=lambda b, settings: 4.0 * math.log(2)
+        ),
+        Objective("vicreg", "vicreg:vicreg", "VICReg, ICLR 2022", "vector"),
     )
 }  # fmt: skip
 
@@ -164,9 +264,10 @@ def find(name: str) -> Objective:
 def build(name: str, *, width: int, count: int | None = None, **settings: Any) -> Loss:
     """The objective of a name, ready to be called: a module where it owns state, else a function.
 
-    ``width``: d of the projections it will get. ``count``: drawings in the training set, needed for memory banks; with it,
-    a queue (``length``) that is not set is at most a quarter of it and ``prototypes`` at most as many: the papers' values
-    are for millions of pictures. ``settings``: keyword arguments of the function or class, over the defaults.
+    ``width``: d of what it will get, of the projections or, at level node, of the nodes. ``count``: drawings in the
+    training set, needed for memory banks; with it, a queue (``length``) that is not set is at most a quarter of it and
+    ``prototypes`` at most as many: the papers' values are for millions of pictures. ``settings``: keyword arguments of the
+    function or class, over the defaults.
     """
     entry, target = find(name), load(name)
     known = _settings(target)

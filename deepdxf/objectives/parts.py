@@ -121,16 +121,19 @@ class Queue(nn.Module):
 class Bank(nn.Module):
     """One unit vector for each of ``count`` drawings of the training set, a running mean of what was seen of it.
 
-    f ← norm(μ f + (1 − μ) v); a row that is met for the first time becomes v. Part of the state dict.
+    f ← norm(μ f + (1 − μ) v). Rows start at random points of the sphere; one that is met for the first time becomes v.
+    Part of the state dict.
     """
 
     vectors: Tensor
+    groups: Tensor
     seen: Tensor
 
     def __init__(self, count: int, width: int, momentum: float = 0.5) -> None:
         super().__init__()
         self.momentum = momentum
-        self.register_buffer("vectors", torch.zeros(count, width))
+        self.register_buffer("vectors", unit(torch.randn(count, width)))
+        self.register_buffer("groups", torch.full((count,), -1, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros(count, dtype=torch.bool))
 
     @torch.no_grad()
@@ -139,20 +142,57 @@ class Bank(nn.Module):
         return torch.where(self.seen[ids][:, None], self.vectors[ids], fallback.detach().to(self.vectors.dtype))
 
     @torch.no_grad()
-    def draw(self, ids: Tensor, negatives: int) -> tuple[Tensor, Tensor]:
-        """Random rows that were seen: (b, m, d) vectors and (b, m) ids, m = ``negatives``, or 0 before the first update."""
-        known = self.seen.nonzero()[:, 0]
-        many = negatives if len(known) else 0
-        drawn = known[torch.randint(max(len(known), 1), (len(ids), many), device=known.device)]
-        return self.vectors[drawn], drawn
+    def draw(self, negatives: int, ids: Tensor, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(m, d) rows drawn at random, the same for a whole batch, and (b, m) bool: which are no negatives of a drawing,
+        being its own row or of its group.
+        """
+        drawn = torch.randint(len(self.vectors), (negatives,), device=ids.device)
+        own = drawn == ids[:, None]
+        if groups is not None:
+            own |= (self.groups[drawn] == groups[:, None]) & (groups[:, None] >= 0)
+        return self.vectors[drawn], own
 
     @torch.no_grad()
-    def update(self, ids: Tensor, vectors: Tensor) -> None:
+    def update(self, ids: Tensor, vectors: Tensor, groups: Tensor | None = None) -> None:
         """Move the rows of ``ids`` towards (b, d) unit ``vectors``."""
         vectors = vectors.detach().to(self.vectors.dtype)
         mixed = self.momentum * self.rows(ids, vectors) + (1.0 - self.momentum) * vectors
         self.vectors[ids] = unit(mixed)
         self.seen[ids] = True
+        if groups is not None:
+            self.groups[ids] = groups
+
+
+class BankNCE(nn.Module):
+    """Noise-contrastive estimation against a bank: is a vector the drawing's row, or one of m drawn at random?
+
+    h = P / (P + m/n), P = e^{v·f/τ} / Z, n rows; loss −log h(row of the drawing) − Σ_m log(1 − h(drawn row)). Z is
+    estimated once, from the first batch, and kept (Wu et al., CVPR 2018).
+    """
+
+    log_z: Tensor
+
+    def __init__(self, count: int, width: int, negatives: int, temperature: float, momentum: float) -> None:
+        super().__init__()
+        self.bank = Bank(count, width, momentum)
+        self.negatives, self.temperature = negatives, temperature
+        self.register_buffer("log_z", torch.tensor(torch.nan))  # of Z / n, not a number until the first batch
+
+    def forward(self, query: Tensor, ids: Tensor, fresh: Tensor, groups: Tensor | None = None) -> Tensor:
+        """Mean loss of (b, d) unit vectors; ``fresh`` (b, d) unit vectors stand in for rows never seen."""
+        if not len(query):
+            return zero(query)
+        drawn, own = self.bank.draw(self.negatives, ids, groups)
+        positive = (query * self.bank.rows(ids, fresh)).sum(-1) / self.temperature
+        negative = query @ drawn.mT / self.temperature  # (b, m)
+        log_z = self.log_z
+        if log_z.isnan():
+            log_z = (negative.detach().logsumexp((0, 1)) - math.log(negative.numel())).to(log_z.dtype)
+            if self.training:
+                self.log_z.copy_(log_z)
+        threshold = math.log(self.negatives) + log_z  # of v·f/τ: above it h > ½
+        losses = F.softplus(threshold - positive) + F.softplus(negative - threshold).masked_fill(own, 0.0).sum(-1)
+        return average(losses)
 
 
 class MomentumCopy(nn.Module):
@@ -217,3 +257,16 @@ def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
 def stack_views(z_a: Tensor, z_b: Tensor, more: Sequence[Tensor]) -> Tensor:
     """(v, b, d) of two and more views of the same drawings."""
     return torch.stack([z_a, z_b, *more])
+
+
+def pool(rows: Tensor, owner: Tensor, how: str) -> Tensor:
+    """(g, d) "mean" or "amax" of (n, d) rows of each owner 0 … g − 1, every one of which has a row."""
+    number = int(owner.max()) + 1 if len(owner) else 0
+    index = owner[:, None].expand_as(rows)
+    return rows.new_zeros(number, rows.shape[1]).scatter_reduce(0, index, rows, how, include_self=False)
+
+
+def mixing_share(alpha: float, b: int, like: Tensor) -> Tensor:
+    """(b,) shares λ ~ Beta(alpha, alpha)."""
+    share = torch.distributions.Beta(alpha, alpha).sample((b,))
+    return share.to(like.device, like.dtype)
