@@ -990,19 +990,16 @@ def feature_mask(code: DrawingCode, rng: Generator, strength: float) -> DrawingC
 
 
 def position_mask(code: DrawingCode, rng: Generator, strength: float) -> DrawingCode:
-    """Places of up to the share ``strength`` of the nodes hidden: absent in the matrices, in the graph their block's."""
+    """Places of up to the share ``strength`` of the nodes absent: in the matrices and in the entity graph."""
     share = strength * rng.random()
-    hidden = rng.random(len(code.rich)) < share
-    values = np.where(hidden[:, None] & PLACES[code.rich.cls], np.float32(np.nan), code.rich.values)
+    hidden = rng.random((len(code.rich), 1)) < share
     matrix = code.classic.matrix
-    rows = rng.random(len(matrix)) < share
-    box = code.blocks.box[code.blocks.label]
-    place = np.where(hidden[:, None], (box[:, :2] + box[:, 2:]) / 2.0, code.entity_graph.place).astype(np.float32)
+    rows = rng.random((len(matrix), 1)) < share
     return replace(
         code,
-        classic=replace(code.classic, matrix=np.where(rows[:, None] & CLASSIC_PLACES, np.int16(UNUSED), matrix)),
-        rich=replace(code.rich, values=values),
-        entity_graph=replace(code.entity_graph, place=place),
+        classic=replace(code.classic, matrix=np.where(rows & CLASSIC_PLACES, np.int16(UNUSED), matrix)),
+        rich=replace(code.rich, values=np.where(hidden & PLACES[code.rich.cls], np.float32(np.nan), code.rich.values)),
+        entity_graph=replace(code.entity_graph, place=np.where(hidden, np.float32(np.nan), code.entity_graph.place)),
     )
 
 

@@ -6,6 +6,7 @@ DeepDXFError            every error that a user can cause or meet; its text is o
 ├── FilterError         a ``--where`` expression does not parse or names no column
 ├── EncoderError        an unknown encoder, or one that lacks an extra
 ├── ObjectiveError      an unknown objective, balancing strategy or setting of one
+├── StoreError          a store of drawings is missing, incomplete, damaged, in use, or cannot be split as asked
 └── GroupsError         a groups or judgements file is not in the corpus's form
 """
 
@@ -28,6 +29,10 @@ class FilterError(DeepDXFError):
 
 class EncoderError(DeepDXFError):
     """An encoder is unknown or its optional packages are not installed."""
+
+
+class StoreError(DeepDXFError):
+    """A store of drawings is missing, incomplete, damaged or in use, or cannot be split as asked."""
 
 
 class GroupsError(DeepDXFError):

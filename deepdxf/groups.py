@@ -87,7 +87,7 @@ class Protocol:
 
     def source(self, file: str) -> str:
         """Where a file comes from: `repo` of the manifest, else the first folder of its path ("." without one)."""
-        return self.sources.get(file) or _first_folder(file)
+        return source_of(file, self.sources)
 
 
 def load_groups(
@@ -114,7 +114,7 @@ def load_groups(
     judged = read_judgements(Path(judgements)) if judgements else []
     rows = _read(Path(manifest), ("file",)) if manifest else []
     geometry = {file: geom for _, row in rows if (file := _path(row["file"])) and (geom := row.get("geom"))}
-    sources = {_path(row["file"]): repo for _, row in rows if (repo := row.get("repo"))}
+    sources = _sources(rows)
 
     present = {member.kind for member in members}
     if kinds is None:
@@ -152,6 +152,20 @@ def read_members(path: Path) -> list[Member]:
         relevance = _relevance(row.get("relevance", ""), where)
         members.append(Member(file, group, kind, evidence, relevance, row.get("edit") or evidence))
     return members
+
+
+def read_sources(groups: Path) -> dict[str, str]:
+    """Source by file, as the manifest.csv beside a groups.csv names them; empty without one.
+
+    Raises:
+        GroupsError: as for `load_groups`.
+    """
+    manifest = _beside(groups, "manifest.csv")
+    return _sources(_read(manifest, ("file",))) if manifest else {}
+
+
+def _sources(rows: Iterable[tuple[int, dict[str, str]]]) -> dict[str, str]:
+    return {_path(row["file"]): repo for _, row in rows if (repo := row.get("repo"))}
 
 
 def read_judgements(path: Path) -> list[tuple[str, str, str]]:
@@ -266,9 +280,10 @@ def _relevance(text: str, where: str) -> float | None:
     return relevance
 
 
-def _first_folder(file: str) -> str:
+def source_of(file: str, sources: Mapping[str, str]) -> str:
+    """The source that is named for a file, else the first folder of its path; "." where it lies in none."""
     parts = PurePosixPath(file).parts
-    return parts[0] if len(parts) > 1 else "."
+    return sources.get(file) or (parts[0] if len(parts) > 1 else ".")
 
 
 def _beside(groups: Path, name: str) -> Path | None:

@@ -25,20 +25,20 @@ PACKAGE = Path(deepdxf.__file__).parent
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("embed", "archive", "cad_json", "augment"),
+    ("embed", "archive", "cad_json", "augment", "store"),
     ("collate",),
     ("graph", "descriptor", "peers", "summary", "report", "synth", "evaluate", "balance"),
-    ("sequence", "raster", "encoder", "render", "reader", "synth_families", "groups", "batch", "where"),
+    ("sequence", "raster", "encoder", "render", "reader", "synth_families", "groups", "batch", "where", "fingerprint"),
     ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary"),
-    ("reader_codes",),
+    ("reader_codes", "reader_bytes"),
     ("table",),
-    ("geometry", "text", "files", "watch"),
+    ("geometry", "text", "files", "watch", "sampler"),
     ("drawing",),
     ("errors", "__init__"),
 )
 # Libraries that know files of CAD programs, and the modules that may use them: the readers, the few curves that the
 # careful reader's library computes for both (`table`), and writing what a test of the readers needs re-saved (`synth`).
-CAD = {"cadkit": {"reader", "reader_cadkit"}, "ezdxf": {"reader", "reader_ezdxf", "table", "synth"}}
+CAD = {"cadkit": {"reader", "reader_cadkit"}, "ezdxf": {"reader", "reader_bytes", "reader_ezdxf", "table", "synth"}}
 # Slow to load, or not in every install: none of them when the package is imported, or asked for its version.
 HEAVY = {"numpy", "torch", "lancedb", "pyarrow", "ezdxf", "cadkit", "scipy", "shapely", "rich", "h5py", "onnxruntime"}
 
