@@ -18,7 +18,7 @@ from deepdxf.collate import Batch
 from deepdxf.encoders.attention import Pool, TransformerLayer
 from deepdxf.encoders.config import EncoderConfig
 from deepdxf.encoders.layers import MessagePassing
-from deepdxf.encoders.ragged import owners, pad, segment_max, segment_mean, segment_sum, starts
+from deepdxf.encoders.ragged import longest, owners, pad, segment_max, segment_mean, segment_sum, starts
 from deepdxf.encoders.sequence import Encoded
 from deepdxf.encoders.tokens import EntityEmbedding, SizeToken, fourier
 from deepdxf.graph import EDGE_FEATURES, MISSING, N_NODES, Relation
@@ -64,7 +64,9 @@ class EntityNodes(nn.Module):
         kind = F.one_hot(torch.cat([batch.relation, batch.relation + len(Relation)]), 2 * len(Relation))
         values = batch.edge_values.nan_to_num(0.0)
         values = torch.cat([values, values * self.reversed])
-        block_start = starts(torch.bincount(batch.block_drawing, minlength=len(batch)))
+        block_start = starts(
+            segment_sum(torch.ones_like(batch.block_drawing), batch.block_drawing, batch.size.shape[0])
+        )
         features = torch.cat([kind.to(x.dtype), values], dim=1)
         return Graph(x, edge, features, batch.drawing, batch.block, block_start, batch.block_box)
 
@@ -94,8 +96,8 @@ class ClassNodes(nn.Module):
         drawing, row, column = torch.nonzero((adjacency > 0) & node[:, :, None] & node[:, None, :], as_tuple=True)
         edge = torch.stack([number[drawing, row], number[drawing, column]])
         owner = torch.nonzero(node)[:, 0]
-        box = x.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(len(batch), 4)
-        block_start = torch.arange(len(batch) + 1, device=x.device)
+        box = x.new_tensor([0.0, 0.0, 1.0, 1.0]).expand(batch.size.shape[0], 4)
+        block_start = torch.arange(batch.size.shape[0] + 1, device=x.device)
         return Graph(x[node], edge, x.new_ones((edge.shape[1], 1)), owner, owner, block_start, box)
 
 
@@ -139,11 +141,11 @@ class SheetReadout(nn.Module):
     def forward(self, x: Tensor, start: Tensor, box: Tensor) -> Tensor:
         """(b, vector) of blocks (k, d), the first of each drawing (b + 1,) and their boxes (k, 4)."""
         drawing = owners(start, x.shape[0])
-        number = torch.arange(x.shape[0], device=x.device) - start[drawing]
-        place = torch.cat([(number / (number + 4.0))[:, None], box.clamp(-1.0, 2.0)], dim=1)
+        index = torch.arange(x.shape[0], device=x.device) - start[drawing]
+        place = torch.cat([(index / (index + 4.0))[:, None], box.clamp(-1.0, 2.0)], dim=1)
         x = x + self.place(fourier(place, self.octaves).flatten(1))
         length = start.diff()
-        block, mask = pad(x, start[:-1], length, int(length.max().clamp(min=1)))
+        block, mask = pad(x, start[:-1], length, longest(length))
         for layer in self.layers:
             block = layer(block, mask)
         result: Tensor = self.pool(block, mask)
@@ -191,19 +193,20 @@ class Codebook(nn.Module):
         """Take codewords and inverse frequencies from nodes (n, d) of drawings (n,): a start far better than noise.
 
         Codewords are nodes far from each other (k-means++, Arthur, Vassilvitskii, 2007), so that rare kinds have some.
+        The centre is theirs, not that of all nodes: that would lie among the commonest, whose differences are noise.
         """
         words = self.words.shape[0]
         if nodes.shape[0] < words:
             return
-        x = F.layer_norm(nodes, nodes.shape[1:])
-        self.centre.copy_(x.mean(0))
-        x = F.normalize(x - self.centre, dim=1, eps=1e-6)
-        chosen = torch.randint(x.shape[0], (1,), generator=generator)
+        normal = F.layer_norm(nodes, nodes.shape[1:])
+        x = F.normalize(normal, dim=1, eps=1e-6)
+        chosen = [int(torch.randint(x.shape[0], (1,), generator=generator))]
         gap = 1.0 - x @ x[chosen[0]]
-        for i in range(words):
-            self.words[i] = x[chosen[0]]
-            chosen = torch.multinomial(gap.clamp(min=1e-9), 1, generator=generator)
-            gap = torch.minimum(gap, 1.0 - x @ x[chosen[0]])
+        while len(chosen) < words:
+            chosen.append(int(torch.multinomial(gap.clamp(min=1e-9), 1, generator=generator)))
+            gap = torch.minimum(gap, 1.0 - x @ x[chosen[-1]])
+        self.centre.copy_(normal[chosen].mean(0))
+        self.words.copy_(normal[chosen] - self.centre)
         owner = torch.unique(drawing, return_inverse=True)[1]
         drawings = int(owner.max()) + 1
         frequency = (segment_sum(self.shares(nodes), owner, drawings) > 0.5).sum(0)
@@ -237,7 +240,7 @@ class GeometryEncoder(nn.Module):
         vector = self.sheet_readout(blocks, graph.block_start, graph.block_box)
         if len(self.codebooks):
             bags = [
-                book(level, graph.drawing, len(batch))
+                book(level, graph.drawing, batch.size.shape[0])
                 for book, level in zip(self.codebooks, (levels[0], levels[-1]), strict=True)
             ]
             # both halves weigh the same in a cosine, whatever the scale of the weights

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deepdxf.encoders.ragged import lowest_outside, pad, starts
+from deepdxf.encoders.ragged import longest, lowest_outside, pad, starts
 from deepdxf.encoders.sequence import Encoded
 
 EPS = 1e-6
@@ -71,4 +71,4 @@ class MatchingNetwork(nn.Module):
     def _padded(self, encoded: Encoded, drawings: int) -> tuple[Tensor, Tensor]:
         """(b, n, d) normalised nodes and (b, n) mask."""
         length = torch.bincount(encoded.node_drawing, minlength=drawings)
-        return pad(self.norm(encoded.nodes), starts(length)[:-1], length, int(length.max().clamp(min=1)))
+        return pad(self.norm(encoded.nodes), starts(length)[:-1], length, longest(length))

@@ -38,6 +38,19 @@ def lowest_outside(x: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, x, torch.finfo(x.dtype).min)
 
 
+def number(x: Tensor, least: int = 0) -> int:
+    """A whole number that a tensor holds, for shapes; at least ``least``."""
+    value: int = x.clamp(min=least).item()  # type: ignore[assignment]
+    if exporting():
+        torch._check(value >= least)
+    return value
+
+
+def longest(length: Tensor) -> int:
+    """Room for padded sequences of these lengths; never 1, a shape that graphs treat as a case of its own."""
+    return number(length.max(), 2)
+
+
 def starts(lengths: Tensor) -> Tensor:
     """(b + 1,) first row of each of b sequences of these lengths (b,) int64, and the end."""
     return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])

@@ -20,7 +20,7 @@ from deepdxf.collate import Batch
 from deepdxf.drawing import N_CLASSES, EntityClass
 from deepdxf.encoders.attention import Pool, TransformerLayer
 from deepdxf.encoders.config import EncoderConfig
-from deepdxf.encoders.ragged import buckets, exporting, lowest_outside, owners, pad, starts
+from deepdxf.encoders.ragged import buckets, exporting, longest, lowest_outside, number, owners, pad, starts
 from deepdxf.encoders.tokens import ClassicEmbedding, EntityEmbedding, FeedForward
 from deepdxf.errors import EncoderError
 from deepdxf.vocabulary import BINS, CLASSIC, CLASSIC_COLUMNS
@@ -62,8 +62,7 @@ class SequenceEncoder(nn.Module):
         length = start.diff()
         vectors, tokens, drawings, order = [], [], [], []
         for rows in buckets(length):
-            longest = int(length[rows].max().clamp(min=1))
-            block, mask = pad(x, start[rows], length[rows], longest)
+            block, mask = pad(x, start[rows], length[rows], longest(length[rows]))
             block, mask = self.mixer(block, mask)
             vectors.append(self.pool(block, mask))
             order.append(rows)
@@ -78,9 +77,9 @@ class SequenceEncoder(nn.Module):
 
     def _order(self, batch: Batch, start: Tensor) -> Tensor:
         """(n,) rows by drawing, in Z-order of their places in a random share of the drawings."""
-        rows = int(start[-1])
+        rows = number(start[-1])
         drawing = owners(start, rows)
-        sort = torch.rand(len(batch), device=start.device) < self.order_dropout
+        sort = torch.rand(batch.size.shape[0], device=start.device) < self.order_dropout
         place = batch.place.nan_to_num(0.5)
         if self.classic:
             place = batch.classic.gather(1, self.point_columns[batch.classic[:, 0].long()]).float() / BINS
@@ -124,7 +123,7 @@ class Patches(nn.Module):
         """Patches (p, d) and the first patch of each drawing (b + 1,) of rows (n, d) and their starts (b + 1,)."""
         count = (start.diff() + self.size - 1) // self.size
         patch_start = starts(count)
-        patches = int(patch_start[-1])
+        patches = number(patch_start[-1])
         drawing = owners(patch_start, patches)
         first = start[drawing] + (torch.arange(patches, device=x.device) - patch_start[drawing]) * self.size
         block, mask = pad(x, first, (start[drawing + 1] - first).clamp(max=self.size), self.size)
