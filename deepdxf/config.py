@@ -44,8 +44,10 @@ class DataConfig:
 
     drawings: tuple[str, ...] = ()  # files and folders
     groups: str | None = None  # groups.csv of those drawings: families are not parted, validation asks by them
+    store: str | None = None  # folder where they are kept once read, also for other runs; none: in the run's folder
     synthetic: Count = 0  # drawings of generated families to train on as well (or alone)
     synthetic_seed: Count = 0  # another number, other drawings
+    by_source: bool = True  # drawings of one source (repo of manifest.csv, else first folder) are not parted either
     test: Share = 0.2  # share that is held out first, and measured once at the end
     validation: Share = 0.2  # share of the rest that decides when to stop; with folds, one fold in turn
     folds: Count = 0  # parts of the rest for cross-validation; 0: one split into training and validation
@@ -76,7 +78,8 @@ class BatchConfig:
     """Drawings that are compared with each other in one step."""
 
     drawings: Number = 128
-    chunk: Number = 16  # drawings that go through the encoders at once; memory follows it, the result does not
+    chunk: Number = 16  # most drawings that go through the encoders at once; they are all compared nevertheless
+    entities: Number = 24_000  # most entities of these; memory follows it
 
 
 @dataclass(frozen=True)
@@ -204,7 +207,9 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(None, None, f"key {key.value!r} stands there twice", key.start_mark)
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"key {key.value!r} stands there twice", key.start_mark
+                )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))  # others are no names anyway
         return super().construct_mapping(node, deep)
 
@@ -233,9 +238,7 @@ def _read(source: str | Path) -> dict[str, Any]:
     elif str(source) in names():
         text = (_folder() / f"{source}.yaml").read_text(encoding="utf-8")
     else:
-        raise DeepDXFError(
-            f"no configuration {str(source)!r}: name a .yaml file, or one of {', '.join(names())}"
-        )
+        raise DeepDXFError(f"no configuration {str(source)!r}: name a .yaml file, or one of {', '.join(names())}")
     tree = _parse(text, str(source))
     if not isinstance(tree, dict):
         raise DeepDXFError(f"{source}: not of the form key: value")

@@ -8,15 +8,15 @@ under Memory Limited Setup, 2021) do not:
 2. compute the loss of all embeddings, and its gradient for each of them: the cache;
 3. embed each chunk again, with a graph, and send its part of the cache through it.
 
-Both passes of a chunk see the same random numbers, since the generator is seeded by step and chunk. So a batch gives
-the same gradients however it is cut and spread, and a run that goes on from a checkpoint needs no generator's state.
+Both passes of a chunk see the same random numbers, since the generator is seeded by step and chunk. So chunks may lie in
+any process, and a run that goes on from a checkpoint needs no generator's state.
 A batch of one chunk keeps the graph of its first pass instead of a second one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,10 @@ class Chunk:
     number: int  # in the batch of all processes
     first: int  # number of its first drawing in that batch
     views: tuple[Batch, ...]  # of the same drawings in the same order
+
+    def to(self, device: torch.device) -> Chunk:
+        """The chunk on another device."""
+        return replace(self, views=tuple(view.to(device) for view in self.views))
 
 
 def seed_everything(*numbers: int) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -48,6 +48,11 @@ class Facts:
     same: Tensor  # (b, b) bool, drawings that are no negatives of each other
     step: int = 0
     steps: int = 1
+
+    def to(self, device: torch.device) -> Facts:
+        """The same on another device."""
+        moved = {name: getattr(self, name).to(device) for name in ("ids", "groups", "labels", "same")}
+        return replace(self, **moved)
 
 
 class Learner(nn.Module):
@@ -84,7 +89,9 @@ class Learner(nn.Module):
             if isinstance(loss, nn.Module):
                 self.objectives[name] = loss
             if "decoder" in needs and term.codes not in self.decoders:
-                self.decoders[term.codes] = Decoder(model.config.width if term.codes == "sequence" else model.config.graph_width)
+                self.decoders[term.codes] = Decoder(
+                    model.config.width if term.codes == "sequence" else model.config.graph_width
+                )
             if "momentum copy" in needs and not self.copies:
                 momentum = objectives.find(term.objective).momentum or (0.996, 1.0)
                 self.copies["momentum"] = MomentumCopy(model, momentum)
@@ -101,16 +108,24 @@ class Learner(nn.Module):
         codes = ("sequence", "geometry") if term.codes == "across" else (term.codes,)
         for code in codes:
             if getattr(self.model, code) is None:
-                raise DeepDXFError(f"terms.{name}.codes={term.codes}: the model has no {code} encoder; see encoder.codes")
+                raise DeepDXFError(
+                    f"terms.{name}.codes={term.codes}: the model has no {code} encoder; see encoder.codes"
+                )
         if "codes" in entry.needs and term.codes != "across":
-            raise DeepDXFError(f"terms.{name}: objective {term.objective} compares two codes; set terms.{name}.codes=across")
+            raise DeepDXFError(
+                f"terms.{name}: objective {term.objective} compares two codes; set terms.{name}.codes=across"
+            )
         if entry.level != "vector" and term.codes == "across":
             raise DeepDXFError(
                 f"terms.{name}: objective {term.objective} is about the entities of one code; "
                 f"set terms.{name}.codes=geometry or sequence"
             )
         config = self.model.config
-        if entry.level != "vector" and term.codes == "sequence" and (config.mixer, config.vocabulary) != ("set", "rich"):
+        if (
+            entry.level != "vector"
+            and term.codes == "sequence"
+            and (config.mixer, config.vocabulary) != ("set", "rich")
+        ):
             raise DeepDXFError(
                 f"terms.{name}: objective {term.objective} needs tokens that are entities; set encoder.mixer=set and "
                 f"encoder.vocabulary=rich, or terms.{name}.codes=geometry"
@@ -197,9 +212,7 @@ class Learner(nn.Module):
 
     def _codes_of(self, inputs: frozenset[str]) -> list[str]:
         """Codes on which a term asks for one of the inputs."""
-        return list(
-            dict.fromkeys(t.codes for name, t in self.config.terms.items() if inputs & set(self._inputs[name]))
-        )
+        return list(dict.fromkeys(t.codes for name, t in self.config.terms.items() if inputs & set(self._inputs[name])))
 
     # --- losses ------------------------------------------------------------------------------------------------------
 
@@ -230,7 +243,9 @@ class Learner(nn.Module):
             # the diagonal holds the positives; the same drawing in another pair of views is no negative
             given["same"] = facts.same.repeat(times, times)
             if times > 1:
-                given["same"] |= torch.eye(len(facts.ids), dtype=torch.bool, device=facts.same.device).repeat(times, times)
+                given["same"] |= torch.eye(len(facts.ids), dtype=torch.bool, device=facts.same.device).repeat(
+                    times, times
+                )
         return {name: given[name] for name in inputs if name in given}
 
     def total(self, losses: Mapping[str, Tensor], parts: Parts, facts: Facts) -> Tensor:

@@ -81,11 +81,15 @@ class Tracker:
 
     def log(self, text: str) -> None:
         """A message to standard error and log.txt."""
-        if self.folder is None:
-            return
-        if not self.quiet:
+        if self.folder is not None:
+            self.write(self.folder, text, self.quiet)
+
+    @staticmethod
+    def write(folder: Path, text: str, quiet: bool = False) -> None:
+        """A message before or after the steps of the run in ``folder``."""
+        if not quiet:
             print(text, file=sys.stderr)  # the stream of the moment: a progress bar puts its own there
-        _append(self.folder / "log.txt", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
+        _append(folder / "log.txt", f"{time.strftime('%Y-%m-%d %H:%M:%S')} {text}\n")
 
     def record(self, kind: str, step: int, epoch: int, figures: Mapping[str, float]) -> None:
         """Figures after a step; numbers that are not finite are stored as null."""
