@@ -30,7 +30,7 @@ from deepdxf.drawing import Drawing, FloatArray, IntArray, robust_frame
 Rotation = Literal["none", "quarters", "any"]
 Scale = Literal["units", "any"]
 
-INCH_MM = 25.4
+UNITS_MM = [1.0, 25.4, 10.0, 1000.0]  # what a unit may be that a file does not state
 TOLERANCE_MM = 0.01  # drawings of one part agree much closer, drawn changes are larger
 TOLERANCE_SHARE = (1e-5, 1e-4)  # of the frame's diagonal: the least and the most that the tolerance is
 
@@ -44,7 +44,8 @@ RATIO_BIN = 0.004  # of the logarithm of a ratio of lengths
 RATIO_RANGE = 8.0  # largest logarithm of such a ratio: three thousand times
 
 STAYS = 0.5  # the drawing as it lies is taken unless another map matches more than twice as much
-SETTLED = 0.8  # a map that covers so much of the smaller drawing ends the search
+SETTLED = 0.8  # with so much of the smaller drawing covered, it stays where it lies, and no other scale is tried
+ENOUGH = 0.98  # and with so much, no other turn or mirror
 PREFERRED = 1.02  # a pose further down the list must match so much better
 LEAST_COVER = 0.15  # of the smaller drawing; with less in common, or fewer than three strokes, there is no map
 
@@ -117,11 +118,10 @@ def align(
     Args:
         rotation: turns that are tried: none, multiples of 90°, or any angle.
         mirror: whether mirrored poses are tried too.
-        scale: "units": 1 and what the units allow (one that is not stated: millimetres or inches); "any": all scales.
+        scale: "units": 1 and what the units allow (one that is not stated: `UNITS_MM`); "any": all scales.
         tolerance: largest distance at which strokes agree, drawing units of ``b``; default `default_tolerance`.
     """
-    # a unit that is not stated may be millimetres or inches
-    units = [[drawing.unit_mm] if drawing.unit_mm else [1.0, INCH_MM] for drawing in (a, b)]
+    units = [[drawing.unit_mm] if drawing.unit_mm else UNITS_MM for drawing in (a, b)]
     ratios = [one / other for one in units[0] for other in units[1]]
     if tolerance is None:
         tolerance = default_tolerance(b)
@@ -162,10 +162,13 @@ def align_strokes(
     if len(a.kind) == 0 or len(b.kind) == 0:
         return nothing
     best = nothing
-    for linear, free in _poses(a, b, rotation, mirror, scale, unit_ratios, tolerance):
-        found = _fit(a, b, linear, free, scale == "any", tolerance)
-        if found.share > PREFERRED * best.share:
-            best = found
+    for group in _poses(a, b, rotation, mirror, scale, unit_ratios, tolerance):
+        for linear, free in group:
+            found = _fit(a, b, linear, free, scale == "any", tolerance)
+            if found.share > PREFERRED * best.share:
+                best = found
+            if best.cover >= ENOUGH:
+                break
         if best.cover >= SETTLED:
             break
     if best.cover < LEAST_COVER or (best.matched < 3 and best.cover < SETTLED):
@@ -202,31 +205,27 @@ def _poses(
     scale: Scale,
     unit_ratios: Sequence[float],
     tolerance: float,
-) -> Iterator[tuple[FloatArray, bool]]:
-    """Linear maps (2, 2) to try, best known first, and whether their angle is free."""
-    scales = [1.0]
-    scales += [ratio for ratio in dict.fromkeys(unit_ratios) if abs(ratio - 1.0) > 1e-9]
+) -> Iterator[Iterator[tuple[FloatArray, bool]]]:
+    """Linear maps (2, 2) to try, and whether their angle is free; in groups of one scale, best known first."""
     flips = [np.eye(2)] + ([np.diag([-1.0, 1.0])] if mirror else [])
     turns = [0] if rotation == "none" else [0, 1, 2, 3]
     quarter = np.array([[0.0, -1.0], [1.0, 0.0]])
 
-    def fixed(some: list[float]) -> Iterator[tuple[FloatArray, bool]]:
+    def group(size: float) -> Iterator[tuple[FloatArray, bool]]:
         for flip in flips:
             for turn in turns:
-                for size in some:
-                    yield size * np.linalg.matrix_power(quarter, turn) @ flip, False
+                yield size * np.linalg.matrix_power(quarter, turn) @ flip, False
+        for flip in flips if rotation == "any" else ():
+            for angle in _angles(a, b, size * flip, tolerance):
+                c, s = np.cos(angle), np.sin(angle)
+                yield size * np.array([[c, -s], [s, c]]) @ flip, True
 
-    yield from fixed(scales)
-    if scale == "any":
-        voted = [ratio for ratio in _ratios(a, b) if all(abs(ratio / known - 1.0) > 1e-6 for known in scales)]
-        scales += voted
-        yield from fixed(voted)
-    if rotation == "any":
-        for flip in flips:
-            for size in scales:
-                for angle in _angles(a, b, size * flip, tolerance):
-                    c, s = np.cos(angle), np.sin(angle)
-                    yield size * np.array([[c, -s], [s, c]]) @ flip, True
+    sizes = dict.fromkeys([1.0, *np.round(unit_ratios, 12).tolist()])
+    for size in sizes:
+        yield group(size)
+    for ratio in _ratios(a, b) if scale == "any" else ():
+        if all(abs(ratio / known - 1.0) > 1e-6 for known in sizes):
+            yield group(ratio)
 
 
 def _ratios(a: Strokes, b: Strokes) -> list[float]:

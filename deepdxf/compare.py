@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ from deepdxf.drawing import SCALARS, Drawing, EntityClass, FloatArray
 from deepdxf.encoder import Encoder, Similarity, Switches, similarity
 from deepdxf.errors import DeepDXFError
 from deepdxf.geometry import transform
-from deepdxf.match import LABELS, REDRAWN, TEXTS, Matching, match
+from deepdxf.match import LABELS, REDRAWN, TEXTS, Matching, dimension_points, match
 
 C = EntityClass
 KINDS = ("removed", "added", "changed", "moved")
@@ -360,6 +361,11 @@ class _Describer:
             for side in self.sides
         ]
 
+    @cached_property
+    def dimensions(self) -> tuple[tuple[FloatArray, FloatArray, FloatArray], ...]:
+        """`dimension_points` of a over b, and of b."""
+        return dimension_points(self.laid), dimension_points(self.b)
+
     def differences(self) -> list[Difference]:
         """All differences: by kind, dearest first, ties by place."""
         m = self.matching
@@ -488,10 +494,13 @@ class _Describer:
             add("geometry", x=points[0, 0], y=points[0, 1], xscale=scalar["xscale"], yscale=scalar["yscale"])
             add("geometry", rotation=scalar["rotation"], pieces=len(self._unit(side, row)))
         elif cls == C.DIMENSION:
-            what = "position" if scalar["kind"] % 8 in (0, 1) else "geometry"  # of linear ones the line's place
+            ends, middles, _ = self.dimensions[side]
+            at = int(np.searchsorted(drawing.rows(C.DIMENSION), row))
+            p, q = sorted(ends[at].tolist())
+            what = "position" if scalar["kind"] <= 1 else "geometry"  # of linear ones the place of the line
             add("dimension value", measurement=scalar["measurement"])
-            add("geometry", x1=points[2, 0], y1=points[2, 1], x2=points[3, 0], y2=points[3, 1])
-            add(what, line_x=points[0, 0], line_y=points[0, 1])
+            add("geometry", x1=p[0], y1=p[1], x2=q[0], y2=q[1])
+            add(what, line_x=middles[at, 0], line_y=middles[at, 1])
             add("position", text_x=points[1, 0], text_y=points[1, 1])
         else:
             x0, y0, x1, y1 = drawing.box[row].tolist()
@@ -528,9 +537,17 @@ class _Describer:
         for name in STYLE.get(cls, ()):
             column = SCALARS[cls].index(name)
             old, new = float(a.scalars[i, column]), float(b.scalars[j, column])
+            if cls == C.HATCH and name != "solid":
+                if a.scalars[i, 0] == b.scalars[j, 0] == 1:  # no pattern is seen
+                    continue
+                if self.alignment.mirrored:  # mirrored patterns have an angle that depends on the pattern
+                    continue
+                raw = float(self.a.scalars[i, column])  # patterns need not be turned and scaled with the drawing
+                old = new if not self._differs(cls, name, raw, new) else old
             if self._differs(cls, name, old, new):
                 changes.append(Change(STYLE[cls][name], name, _number(old), _number(new)))
-        if cls == C.DIMENSION:
+        # programs place the text of a dimension anew when it is turned: it stays readable
+        if cls == C.DIMENSION and not self.alignment.rotation and not self.alignment.mirrored:
             old_place, new_place = a.points(i)[1, :2], b.points(j)[1, :2]
             if np.abs(old_place - new_place).max() > self.tolerance:
                 changes += [
@@ -630,8 +647,7 @@ class _Describer:
         total, matched = np.zeros(columns * lines), np.zeros(columns * lines)
         for k, side in enumerate(self.sides):
             centre = side.marks.values[:, 5:7] @ self.to_b[:, :2].T + self.to_b[:, 2]
-            place = np.floor((centre - frame[:2]) / cell).astype(np.int64)
-            place = np.clip(place, 0, [columns - 1, lines - 1])
+            place = np.clip(np.floor((centre - frame[:2]) / cell), 0, [columns - 1, lines - 1]).astype(np.int64)
             number = place[:, 1] * columns + place[:, 0]
             total += np.bincount(number, self.shares[k], columns * lines)
             matched += np.bincount(number, self.shares[k] * ~side.alone, columns * lines)

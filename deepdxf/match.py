@@ -24,7 +24,7 @@ import numpy as np
 from deepdxf.align import cells
 from deepdxf.descriptor import mix
 from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, gather_ranges
-from deepdxf.geometry import Shapes, arcs, edges, spline_samples
+from deepdxf.geometry import Shapes, arcs, dimension_lines, edges, spline_samples
 
 C = EntityClass
 TEXTS = (C.TEXT, C.MTEXT)
@@ -80,7 +80,7 @@ def marks(drawing: Drawing) -> Marks:
     first, second, owner, bulge = edges(shapes)
     drawn = np.isin(shapes.cls[owner], EDGED)
     p, q = shapes.vertices[first, :2], shapes.vertices[second, :2]
-    straight = drawn & (bulge == 0) & (p != q).any(axis=1)
+    straight = drawn & (bulge == 0)
     parts.append(_lines(p[straight], q[straight], owner[straight]))
 
     centre, radius, start, sweep, row = arcs(shapes)
@@ -114,12 +114,8 @@ def marks(drawing: Drawing) -> Marks:
 
     rows = drawing.rows(C.DIMENSION)
     if len(rows):
-        point = drawing.vertices[drawing.vertex_start[rows][:, None] + np.arange(6), :2]
-        parts.append(
-            _mark(
-                DIMENSION, point[:, 2], point[:, 3], point[:, 0], rows, diagonal[rows], more=point[:, 4] - point[:, 0]
-            )
-        )
+        ends, middle, more = dimension_points(drawing)
+        parts.append(_mark(DIMENSION, ends[:, 0], ends[:, 1], middle, rows, diagonal[rows], more=more))
     for kind, cls in ((HATCH, C.HATCH), (SOLID, C.SOLID)):
         rows = drawing.rows(cls)
         count = np.diff(drawing.vertex_start)[rows]
@@ -139,6 +135,23 @@ def marks(drawing: Drawing) -> Marks:
     parts.append(_mark(OTHER, box[:, :2], box[:, 2:], (box[:, :2] + box[:, 2:]) / 2, rows, diagonal[rows], hand=False))
     made = Marks.join(parts)
     return made.take(np.isfinite(made.values).all(axis=1) & np.isfinite(made.length))
+
+
+def dimension_points(drawing: Drawing) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Of each DIMENSION: two measured points (d, 2, 2), the middle of its line (d, 2), and an offset (d, 2) that tells
+    angular ones apart. The same when the measured points change places.
+    """
+    shapes = Shapes.of(drawing)
+    rows = drawing.rows(C.DIMENSION)
+    point = drawing.vertices[drawing.vertex_start[rows][:, None] + np.arange(6), :2]
+    kind = drawing.scalar(C.DIMENSION, "kind")
+    linear, radial = kind <= 1, (kind == 3) | (kind == 4)
+    ends = np.where(radial[:, None, None], point[:, [0, 4]], point[:, [2, 3]])
+    middle = np.where(radial[:, None], ends.mean(axis=1), point[:, 0])
+    line = dimension_lines(shapes)[0][: int(linear.sum())]  # the dimension lines of linear ones come first
+    middle[linear] = (line[:, :2] + line[:, 2:]) / 2
+    more = np.where((linear | radial)[:, None], 0.0, point[:, 4] - point[:, 0])
+    return ends, middle, more
 
 
 def _lines(p: FloatArray, q: FloatArray, row: IntArray) -> Marks:
@@ -230,8 +243,12 @@ class Side:
 
     @cached_property
     def open(self) -> IntArray:
-        """Units with marks that are alone, ascending."""
-        return np.unique(self.unit[self.marks.row[self.alone]])
+        """Units with marks that are alone, ascending; edges of no length, which programs clean away, count only in
+        units that have no others.
+        """
+        unit = self.unit[self.marks.row]
+        some = np.bincount(unit[self.marks.length > 0], minlength=len(self.drawing)) > 0
+        return np.unique(unit[self.alone & ((self.marks.length > 0) | ~some[unit])])
 
     def key(self, unit: int) -> tuple[int, int]:
         """Handles of a unit's root and of itself."""

@@ -314,7 +314,7 @@ def blocks_made(design: Design, base: Doc, rng: np.random.Generator) -> Edited |
             continue
         (x, y) = thing[0].points[0]
         content = [e.but(handle=0, feature="") for e in _shifted(thing, -x, -y)]
-        key = tuple((e.layer, shape(e)) for e in content)
+        key = tuple((e.layer, e.text, shape(e)) for e in content)
         if key not in known:
             known[key] = f"BLOCK{len(known) + 1}"
             blocks[known[key]] = content
@@ -708,6 +708,8 @@ def _generate(folder: Path, drawings: int, seed: int, progress: Callable[[int, i
                 edits[name] += 1
                 record: dict[str, object] = {"file": file, "base": f"{stem}_base.dxf", "edit": name, "sort": kind}
                 record["relevance"] = RELEVANCE.get(kind)
+                # handles above are the writer's own: further lines of an MTEXT in R12, attributes, tables
+                record["last_handle"] = max(e.handle for e in edited.doc.everything())
                 if name == "base":
                     record |= {"design": design.kind, "series": series, "parameters": design.parameters}
                     families.setdefault(series, []).append(file)

@@ -49,7 +49,7 @@ def main() -> None:
     for edit, row in table.items():
         print(
             f"{edit:20} {row['pairs']:4} pairs  P {row['precision']:.3f}  R {row['recall']:.3f}  kind {row['kind']:.3f}"
-            f"  true {row['true']:6}  wrong {row['wrong']:4}  missed {row['missed']:4}"
+            f"  true {row['true']:6}  wrong {row['wrong']:4}  missed {row['missed']:4}  laid elsewhere {row['laid elsewhere']}"
         )
     write_json(
         RESULT,
@@ -64,16 +64,16 @@ def main() -> None:
 
 def count_folder(
     folder: Path, only: set[str] | None = None
-) -> tuple[dict[str, list[tuple[int, int, int, int]]], list[float]]:
-    """(found and true, found, true, of the same kind) of each edited drawing, by edit; and the times in seconds."""
-    counts: dict[str, list[tuple[int, int, int, int]]] = defaultdict(list)
+) -> tuple[dict[str, list[tuple[int, int, int, int, int]]], list[float]]:
+    """(found and true, found, true, of the same kind, laid elsewhere) of each edited drawing, by edit; and the seconds."""
+    counts: dict[str, list[tuple[int, int, int, int, int]]] = defaultdict(list)
     seconds = []
-    base: Drawing | None = None
+    base, base_last = None, 0
     for line in (folder / "truth.jsonl").read_text(encoding="utf-8").splitlines():
         truth = json.loads(line)
         drawing = read(folder / truth["file"])
         if truth["edit"] == "base":
-            base = drawing
+            base, base_last = drawing, truth["last_handle"]
             continue
         if only is not None and truth["edit"] not in only:
             continue
@@ -81,17 +81,26 @@ def count_folder(
         start = time.perf_counter()
         result = compare(base, drawing, **POSES.get(truth["edit"], {}))
         seconds.append(time.perf_counter() - start)
-        found, real = named(result), touched(truth, base, drawing)
+        last = base_last, truth["last_handle"]
+        found = named(result, last)
+        real = without_renumbered(touched(truth, base, drawing), base, drawing)
+        real, elsewhere = relative(real, truth, result, base, last)
+        if truth["fixed"]:  # the sheet of a part that was turned over: both or neither has moved
+            found, real = (
+                {key: v for key, v in some.items() if key[1] not in truth["fixed"]} for some in (found, real)
+            )
         both = found.keys() & real.keys()
-        counts[truth["edit"]].append((len(both), len(found), len(real), sum(found[key] == real[key] for key in both)))
+        right = sum(found[key] == real[key] for key in both)
+        counts[truth["edit"]].append((len(both), len(found), len(real), right, int(elsewhere)))
     return counts, seconds
 
 
-def figures(rows: list[tuple[int, int, int, int]]) -> dict[str, Any]:
+def figures(rows: list[tuple[int, int, int, int, int]]) -> dict[str, Any]:
     """Precision, recall and share of right kinds over all pairs; 1 where nothing was to be found and nothing was."""
-    both, found, real, kind = (sum(column) for column in zip(*rows, strict=True))
+    both, found, real, kind, elsewhere = (sum(column) for column in zip(*rows, strict=True))
     return {
         "pairs": len(rows),
+        "laid elsewhere": elsewhere,
         "precision": both / found if found else 1.0,
         "recall": both / real if real else 1.0,
         "kind": kind / both if both else 1.0,
@@ -101,18 +110,20 @@ def figures(rows: list[tuple[int, int, int, int]]) -> dict[str, Any]:
     }
 
 
-def named(result: Comparison) -> Named:
-    """What a comparison names, by side and handle of the entity, or of the INSERT that it lies in."""
+def named(result: Comparison, last: tuple[int, int]) -> Named:
+    """What a comparison names, by side and handle of the entity, or of the INSERT that it lies in; handles up to
+    ``last`` in A and B.
+    """
     made: Named = {}
     for d in result.differences:
-        for side, place in (("a", d.a), ("b", d.b)):
-            if place:
-                made[side, int(place.insert or place.handle, 16)] = "changed" if place.block else d.kind
+        for side, place, limit in (("a", d.a, last[0]), ("b", d.b, last[1])):
+            if place and (handle := int(place.insert or place.handle, 16)) <= limit:
+                made[side, handle] = "changed" if place.block else d.kind
     return made
 
 
 def touched(truth: dict[str, Any], a: Drawing, b: Drawing) -> Named:
-    """What the generator has touched."""
+    """What the generator has touched and can be seen in the files."""
     new_handle = {int(old): new for old, new in truth["renumbered"].items()}
     made: Named = {}
     for old in truth["removed"]:
@@ -128,6 +139,50 @@ def touched(truth: dict[str, Any], a: Drawing, b: Drawing) -> Named:
                 if drawing.blocks[drawing.block_index[row]] == name and drawing.depth[row] == 0:
                     made.setdefault((side, int(drawing.handle[row])), "changed")
     return made
+
+
+def without_renumbered(real: Named, a: Drawing, b: Drawing) -> Named:
+    """Without touched entities of A that B has in the same place under another handle: as numbers of holes shift."""
+    shown: dict[str, dict[Any, list[int]]] = {"a": defaultdict(list), "b": defaultdict(list)}
+    for side, drawing in (("a", a), ("b", b)):
+        row_of = dict(zip(drawing.handle[::-1].tolist(), range(len(drawing) - 1, -1, -1), strict=True))
+        for kind, handle in sorted(key for key in real if key[0] == side):
+            if (row := row_of.get(handle)) is not None and drawing.cls[row] != EntityClass.INSERT:
+                numbers = np.concatenate([drawing.points(row).ravel(), np.nan_to_num(drawing.scalars[row])])
+                layer = drawing.layers[drawing.layer[row]]
+                key = (int(drawing.cls[row]), layer, drawing.text(row), tuple((np.round(numbers, 4) + 0.0).tolist()))
+                shown[kind][key].append(handle)
+    made = dict(real)
+    for key, handles in shown["a"].items():
+        for old, new in zip(handles, shown["b"].get(key, []), strict=False):
+            made.pop(("a", old), None)
+            made.pop(("b", new), None)
+    return made
+
+
+def relative(
+    real: Named, truth: dict[str, Any], result: Comparison, a: Drawing, last: tuple[int, int]
+) -> tuple[Named, bool]:
+    """The truth as seen from where the comparison laid A, if that is shifted; and whether it is.
+
+    When most of a drawing has shifted against its sheet, it is the sheet that moved.
+    """
+    m = truth["transform"]
+    want = np.array([[m[0], m[2], m[4]], [m[1], m[3], m[5]]])
+    got = result.alignment.matrix
+    if np.abs(want[:, :2] - got[:, :2]).max() > 1e-6 or np.abs(want - got).max() <= result.tolerance:
+        return real, False
+    offset = want[:, 2] - got[:, 2]
+    new_handle = {int(old): new for old, new in truth["renumbered"].items()}
+    made = dict(real)
+    for handle in {h for h in a.handle[a.depth == 0].tolist() if h <= last[0]}:
+        if ("a", handle) not in real:
+            made["a", handle] = made["b", new_handle.get(handle, handle)] = "moved"
+        elif real["a", handle] == "moved":
+            beyond = np.array(truth["moved"].get(str(handle), [np.inf, np.inf])) + offset
+            if np.abs(beyond).max() <= result.tolerance:
+                del made["a", handle], made["b", new_handle.get(handle, handle)]
+    return made, True
 
 
 if __name__ == "__main__":
