@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import Goal, Result, Table, drawing_files, median_p95, processor_seconds
-from deepdxf import reader
+from deepdxf import reader, reader_bytes
 from deepdxf.drawing import Drawing
 from deepdxf.dxfwrite import Doc, Entity, dxf_bytes
 from deepdxf.errors import ReadError
@@ -132,8 +132,8 @@ def ezdxf_alone(data: bytes) -> Drawing:
     from deepdxf.reader_ezdxf import Feeder
 
     rows = Rows()
-    if data.startswith(reader.BINARY_DXF):
-        data = reader.binary_to_ascii(data)
+    if data.startswith(reader_bytes.BINARY_DXF):
+        data = reader_bytes.binary_to_ascii(data)
     head = io.StringIO(data[:100_000].decode("latin-1").replace("\r\n", "\n"))
     try:
         text = data.decode(dxf_stream_info(head).encoding, "replace").replace("\r\n", "\n")

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.errors import ReadError
-from deepdxf.reader import binary_to_ascii, parse, read
+from deepdxf.reader import parse, read
+from deepdxf.reader_bytes import binary_to_ascii
 from deepdxf.table import Limits
 from deepdxf.text import decode_characters
 from tests.dxf import block, codes, document, drawing, encode, insert, line, section, tags
@@ -634,7 +635,7 @@ def test_the_fast_reader_keeps_what_the_careful_one_cannot_read_at_all(monkeypat
     data = encode(document(broken, header="9 $ACADVER, 1 AC1015"))
     with pytest.raises(ReadError, match="not a readable DXF"):
         parse(data, careful=True)
-    monkeypatch.setattr("deepdxf.reader.declared_entities", lambda data: 4)  # as if the fast one had lost two
+    monkeypatch.setattr("deepdxf.reader.declared_entities", lambda data, starts: 4)  # as if the fast one had lost two
     d = parse(data)
     assert d.reader == "cadkit" and d.class_counts() == {"LINE": 1} and d.ignored == {"REGION": 1}
     assert codes(d) == {"lost-entity": 2} and d.status == "partial"
