@@ -13,12 +13,12 @@ import json
 import math
 import os
 import sys
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from deepdxf import __version__
+from deepdxf import __version__, cli_train
+from deepdxf.console import complain, counted, listed, print_json, print_outcome, print_pairs, shown
 from deepdxf.errors import ArchiveError, DeepDXFError
 
 if TYPE_CHECKING:
@@ -590,55 +590,6 @@ def demo(arguments: Arguments) -> int:
 
 # --- printing --------------------------------------------------------------------------------------------------------
 
-LISTED = 12  # longer lists say how many more there are
-
-
-def print_json(document: Any) -> int:
-    """A JSON document on standard output; numbers that are not finite become null."""
-    from deepdxf.report import plain
-
-    print(json.dumps(plain(document), ensure_ascii=False, indent=1, allow_nan=False))
-    return 0
-
-
-def print_outcome(
-    arguments: Arguments, facts: Mapping[str, Any], failed: Mapping[str, str], done: int, text: str
-) -> int:
-    """What a batch did and which files failed; exit code 1 when none was done."""
-    if arguments.json:
-        print_json({**facts, "failed": dict(failed)})
-    else:
-        for name, reason in failed.items():
-            complain("failed", name, reason)
-        print(text + (f", {len(failed)} failed" if failed else ""))
-    if not done and not failed:
-        from deepdxf.files import SUFFIXES
-
-        raise DeepDXFError("no drawings found; files that end in " + ", ".join(SUFFIXES) + " are taken for drawings")
-    return 0 if done else 1
-
-
-def complain(what: str, path: str, reason: str) -> None:
-    """A line about one file on standard error."""
-    print(shown(f"  {what}: {path}" + (f": {reason}" if reason else "")), file=sys.stderr)
-
-
-def print_pairs(pairs: Mapping[str, str]) -> None:
-    """Names and values in two columns; empty values are left out."""
-    width = max(map(len, pairs), default=0)
-    for name, value in pairs.items():
-        if value:
-            print(shown(f"{name:<{width}}  {value}"))
-
-
-HIDDEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # categories of characters that would move the cursor, or worse
-
-
-def shown(text: str) -> str:
-    """A text on one line of a terminal: what a drawing or a name holds can not end the line or give it commands."""
-    return "".join(c.encode("unicode_escape").decode("ascii") if unicodedata.category(c) in HIDDEN else c for c in text)
-
-
 MATCHED = 60  # characters shown of a text that was found
 
 
@@ -671,18 +622,6 @@ def print_hits(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(str(row["rank"]), f"{row['score']:.3f}", drawing, size, entities, *status)
     # lines of a file or a pipe are as long as they need to be
     Console(width=None if sys.stdout.isatty() else 100_000).print(table)
-
-
-def listed(items: Iterable[str]) -> str:
-    """Items with commas, the first `LISTED` of them."""
-    items = list(items)
-    more = f" … and {len(items) - LISTED} more" if len(items) > LISTED else ""
-    return ", ".join(items[:LISTED]) + more
-
-
-def counted(items: Sequence[str]) -> str:
-    """Items with commas behind their number; empty if there is none."""
-    return f"{len(items)}: {listed(items)}" if items else ""
 
 
 # --- the parser ------------------------------------------------------------------------------------------------------
@@ -872,6 +811,8 @@ def parser() -> argparse.ArgumentParser:
     seed_option(made)
 
     command("encoders", encoders, "deepdxf encoders")
+
+    cli_train.add_commands(command)
 
     made = command("demo", demo, "deepdxf demo\ndeepdxf demo --out my-demo --drawings 500")
     made.add_argument(

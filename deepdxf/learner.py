@@ -83,7 +83,8 @@ class Learner(nn.Module):
             self._check(name, term)
             settings = self._settings(term)
             needs = objectives.find(term.objective).needs
-            width = model.config.head_across if term.codes == "across" else model.config.head_within
+            vectors = objectives.find(term.objective).level == "vector"
+            width = self._width(term.codes) if vectors else self._nodes_width(term.codes)
             loss = objectives.build(term.objective, width=width, count=count, **settings)
             self._loss[name], self._inputs[name] = loss, objectives.inputs(loss)
             if isinstance(loss, nn.Module):
@@ -95,7 +96,7 @@ class Learner(nn.Module):
             if "momentum copy" in needs and not self.copies:
                 momentum = objectives.find(term.objective).momentum or (0.996, 1.0)
                 self.copies["momentum"] = MomentumCopy(model, momentum)
-            level_of_chance = objectives.chance(term.objective, config.batch.drawings, **settings)
+            level_of_chance = objectives.chance(term.objective, config.batch.drawings, count=count, **settings)
             if level_of_chance:
                 chance[name] = level_of_chance
         self.chance = chance
@@ -134,6 +135,16 @@ class Learner(nn.Module):
             raise DeepDXFError(f"terms.{name}: objective {term.objective} needs encoder.graph=entity")
         if "teacher" in entry.needs and self.teacher is None:
             raise DeepDXFError(f"terms.{name}: objective {term.objective} needs a trained model; set teacher=FOLDER")
+
+    def _width(self, codes: str) -> int:
+        """Width of the projections that a term reads."""
+        return self.model.config.head_across if codes == "across" else self.model.config.head_within
+
+    def _nodes_width(self, code: str) -> int:
+        """Width of the nodes that a term reads."""
+        if code == "geometry" and self.model.matching is not None:
+            return self.model.config.head_within
+        return self.model.config.width if code == "sequence" else self.model.config.graph_width
 
     def _settings(self, term: TermConfig) -> dict[str, Any]:
         """Settings of an objective: its options, and the term's or the run's temperature."""
@@ -225,7 +236,7 @@ class Learner(nn.Module):
 
     def _given(self, term: TermConfig, inputs: Sequence[str], parts: Parts, facts: Facts) -> dict[str, Any]:
         """Arguments of an objective by name."""
-        given: dict[str, Any] = {"step": facts.step, "steps": facts.steps}
+        given: dict[str, Any] = {"step": facts.step, "steps": facts.steps, "same": facts.same}
         given |= {name: parts[f"{term.codes}/{name}"] for name in ANSWERS if f"{term.codes}/{name}" in parts}
         if "nodes_a" in inputs:
             given |= {

@@ -46,6 +46,7 @@ from deepdxf.learner import Facts, Learner
 from deepdxf.loader import Key, Loader, Plan, Samples
 from deepdxf.optim import average, ema_decay, lr_share, optimiser_for, set_lr
 from deepdxf.processes import Processes, processes
+from deepdxf.report import write_json
 from deepdxf.store import Store, components, split
 from deepdxf.synth import generate
 from deepdxf.tracking import Tracker
@@ -607,7 +608,7 @@ def run(config: TrainConfig, folder: Path, *, resume: bool = False, quiet: bool 
     """Train as the configuration says, and leave everything in the folder; see the module's head.
 
     Returns:
-        The content of evaluation.json.
+        The content of evaluation.json; nothing in other processes than the first.
 
     Raises:
         DeepDXFError: as `prepare`, `part` and `fit`; the folder holds another run and ``resume`` is not set.
@@ -628,7 +629,8 @@ def run(config: TrainConfig, folder: Path, *, resume: bool = False, quiet: bool 
             seed_everything(config.seed, MODEL)
             others = {"untrained weights": DualEncoder(config.encoder)}
             report = finish(config, data, fitted, others, folder, quiet)
-        return among.from_first(report)
+        among.from_first(None)  # the others stay until the first is done
+        return report
 
 
 def begin(config: TrainConfig, folder: Path, resume: bool) -> None:
@@ -668,9 +670,7 @@ def cross_validate(
                     place.mkdir(parents=True, exist_ok=True)
                 fitted = fit(varied, part(store, protocol, varied, fold), place, resume=True, quiet=quiet, among=among)
                 if among.first:
-                    with replacing(result) as partial:
-                        figures = {"score": plain(fitted.score), "loss": plain(fitted.loss), "steps": fitted.steps}
-                        partial.write_text(json.dumps(figures), encoding="utf-8")
+                    write_json(result, {"score": fitted.score, "loss": fitted.loss, "steps": fitted.steps})
             figures = among.from_first(json.loads(result.read_text()) if among.first else {})
             rows.append({"point": number, "fold": fold, **point, **figures})
             if among.first:
@@ -710,7 +710,7 @@ def finish(
     report: dict[str, Any] = {
         "part": name,
         "drawings": len(rows),
-        "validation": {"score": plain(fitted.score), "loss": plain(fitted.loss), "measure": config.stopping.measure},
+        "validation": {"score": fitted.score, "loss": fitted.loss, "measure": config.stopping.measure},
         "steps": fitted.steps,
         "stopped": fitted.stopped,
         "encoders": {},
@@ -726,11 +726,5 @@ def finish(
         for line in lines:
             Tracker.write(folder, line, quiet)
     save_model(fitted.model, folder / "model")
-    with replacing(folder / EVALUATION) as partial:
-        partial.write_text(json.dumps(report, indent=1), encoding="utf-8")
+    write_json(folder / EVALUATION, report)
     return report
-
-
-def plain(value: float) -> float | None:
-    """A number for JSON."""
-    return value if math.isfinite(value) else None
