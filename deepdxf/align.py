@@ -45,8 +45,8 @@ RATIO_RANGE = 8.0  # largest logarithm of such a ratio: three thousand times
 
 STAYS = 0.5  # the drawing as it lies is taken unless another map matches more than twice as much
 SETTLED = 0.8  # with so much of the smaller drawing covered, it stays where it lies, and no other scale is tried
-ENOUGH = 0.98  # and with so much, no other turn or mirror
-PREFERRED = 1.02  # a pose further down the list must match so much better
+ENOUGH = 0.999  # and with so much, no other turn or mirror
+PREFERRED = 1.001  # a pose further down the list must match so much better
 LEAST_COVER = 0.15  # of the smaller drawing; with less in common, or fewer than three strokes, there is no map
 
 UNTURNED = [KINDS.index(name) for name in ("line", "circle", "point")]  # kinds whose box's middle turns with them

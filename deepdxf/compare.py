@@ -643,14 +643,14 @@ class _Describer:
         cell = max(float(width), float(height)) / REGIONS
         if not cell > 0:
             return ()
-        columns, lines = (max(int(np.ceil(side / cell - 1e-9)), 1) for side in (width, height))
+        columns, lines = (max(int(np.ceil(extent / cell - 1e-9)), 1) for extent in (width, height))
         total, matched = np.zeros(columns * lines), np.zeros(columns * lines)
         for k, side in enumerate(self.sides):
             centre = side.marks.values[:, 5:7] @ self.to_b[:, :2].T + self.to_b[:, 2]
-            place = np.clip(np.floor((centre - frame[:2]) / cell), 0, [columns - 1, lines - 1]).astype(np.int64)
-            number = place[:, 1] * columns + place[:, 0]
-            total += np.bincount(number, self.shares[k], columns * lines)
-            matched += np.bincount(number, self.shares[k] * ~side.alone, columns * lines)
+            spot = np.clip(np.floor((centre - frame[:2]) / cell), 0, [columns - 1, lines - 1]).astype(np.int64)
+            cells = spot[:, 1] * columns + spot[:, 0]
+            total += np.bincount(cells, self.shares[k], columns * lines)
+            matched += np.bincount(cells, self.shares[k] * ~side.alone, columns * lines)
         made = []
         for number in np.flatnonzero(total > 0).tolist():
             x, y = frame[0] + (number % columns) * cell, frame[1] + (number // columns) * cell

@@ -90,9 +90,9 @@ def marks(drawing: Drawing) -> Marks:
     def on(angle: FloatArray) -> FloatArray:
         return np.asarray(centre + radius[:, None] * np.column_stack([np.cos(angle), np.sin(angle)]))
 
-    ends, middle, length = (on(start), on(start + sweep)), on(start + sweep / 2), radius * np.abs(sweep)
+    p, q, middle, length = on(start), on(start + sweep), on(start + sweep / 2), radius * np.abs(sweep)
     arc, circle = drawn & ~full, drawn & full
-    parts.append(_mark(ARC, ends[0][arc], ends[1][arc], middle[arc], row[arc], length[arc]))
+    parts.append(_mark(ARC, p[arc], q[arc], middle[arc], row[arc], length[arc]))
     c, r = centre[circle], radius[circle, None]
     parts.append(_mark(CIRCLE, c - r, c + r, c, row[circle], length[circle], hand=False))
 
@@ -218,7 +218,7 @@ class Side:
     marks: Marks
     partner: IntArray  # (s,) mark of the other drawing, ALONE or REDRAWN
 
-    @property
+    @cached_property
     def alone(self) -> BoolArray:
         """(s,) marks without a counterpart."""
         return np.asarray(self.partner == ALONE)
@@ -287,6 +287,7 @@ def match(a: Drawing, b: Drawing, tolerance: float) -> Matching:
     one, two = _splines_as_chords(a, b, Side(a, ours, partner_a), Side(b, theirs, partner_b), names, tolerance)
     _redrawn(one, two)
     _redrawn(two, one)
+    one, two = (Side(side.drawing, side.marks, side.partner) for side in (one, two))  # without what is remembered
 
     paired = np.flatnonzero(one.partner >= 0)
     rows = np.column_stack([one.marks.row[paired], two.marks.row[one.partner[paired]]])
@@ -420,11 +421,11 @@ def _redrawn(one: Side, two: Side) -> None:
     an MTEXT as TEXTs of its lines, a hatch as a block of its lines. In place: their partner becomes REDRAWN.
     """
     a, b = one.drawing, two.drawing
-    rows = one.marks.row[one.alone]
+    rows = one.marks.row[one.partner == ALONE]
     texts = [row for row in rows.tolist() if a.cls[row] == C.MTEXT]
     if texts:
         by_text: dict[str, list[int]] = {}
-        for mark in np.flatnonzero(two.alone & (two.marks.kind == TEXT)).tolist():
+        for mark in np.flatnonzero((two.partner == ALONE) & (two.marks.kind == TEXT)).tolist():
             by_text.setdefault(b.text(int(two.marks.row[mark])).strip(), []).append(mark)
         for row in texts:
             lines = Counter(line.strip() for line in a.text(row).split("\n") if line.strip())
