@@ -93,21 +93,23 @@ class Shapes:
         return np.repeat(np.arange(len(self.cls)), np.diff(self.vertex_start))
 
 
+Subject = TypeVar("Subject", Shapes, Drawing)
 Result = TypeVar("Result")
 
 
-def once(function: Callable[[Shapes], Result]) -> Callable[[Shapes], Result]:
-    """Remember a result beside the `Shapes` that it is of: every code of a drawing asks for the same edges and arcs.
+def once(function: Callable[[Subject], Result]) -> Callable[[Subject], Result]:
+    """Remember a result beside the `Shapes` or `Drawing` that it is of: every code of a drawing asks for the same edges
+    and arcs.
 
-    The columns of Shapes and drawings must not change once such a function was called.
+    Their columns must not change once such a function was called.
     """
     name = f"_{function.__name__}"
 
     @functools.wraps(function)
-    def remembered(shapes: Shapes) -> Result:
-        if name not in shapes.__dict__:
-            shapes.__dict__[name] = function(shapes)
-        result: Result = shapes.__dict__[name]
+    def remembered(subject: Subject) -> Result:
+        if name not in subject.__dict__:
+            subject.__dict__[name] = function(subject)
+        result: Result = subject.__dict__[name]
         return result
 
     return remembered

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray
 from deepdxf.errors import DeepDXFError
 from deepdxf.files import replacing
+from deepdxf.geometry import once
 from deepdxf.sequence import ClassicCode, RichCode, classic, finite_boxes, rich
 from deepdxf.vocabulary import LIMIT, Scale, column
 
@@ -46,6 +47,8 @@ N_NODES = 10
 NODE_OF_CLASS = np.array([*range(N_NODES), C.LWPOLYLINE, C.HATCH])
 MISSING = -1.0
 
+Pairs = tuple[IntArray, IntArray, int]  # boxes that meet, see `box_pairs`
+
 
 @dataclass(frozen=True, eq=False)
 class ClassGraph:
@@ -60,8 +63,10 @@ def class_graph(drawing: Drawing) -> ClassGraph:
     """The class graph of the rows of depth 0: an INSERT is one entity, whose box is that of its content."""
     rows = np.flatnonzero(drawing.depth == 0)
     node = NODE_OF_CLASS[drawing.cls[rows]]
-    box = Scale.of(drawing).snap(content_boxes(drawing)[rows], STEPS, REACH)
-    counts = overlap_counts(box, node)
+    if drawing.drawn is drawing:  # nothing is inserted: these are the boxes of the entity graph
+        counts = overlap_counts(grid_boxes(drawing), node, drawn_pairs(drawing))
+    else:
+        counts = overlap_counts(Scale.of(drawing).snap(content_boxes(drawing)[rows], STEPS, REACH), node)
     successor = np.zeros((N_NODES, N_NODES), np.uint8)
     successor[node[:-1], node[1:]] = successor[node[1:], node[:-1]] = 1
     np.fill_diagonal(successor, 0)
@@ -89,12 +94,25 @@ def content_boxes(drawing: Drawing) -> FloatArray:
     return box
 
 
-def overlap_counts(box: IntArray, node: IntArray) -> IntArray:
+@once
+def grid_boxes(drawing: Drawing) -> IntArray:
+    """(n, 4) boxes of all rows on the grid."""
+    return Scale.of(drawing).snap(finite_boxes(drawing), STEPS, REACH)
+
+
+@once
+def drawn_pairs(drawing: Drawing) -> Pairs:
+    """The pairs of the visible rows, counted without the others, that meet."""
+    return box_pairs(grid_boxes(drawing)[drawing.visible])
+
+
+def overlap_counts(box: IntArray, node: IntArray, meeting: Pairs | None = None) -> IntArray:
     """(10, 11) counts: entities of a class that overlap no other class, then entities that overlap class 0, 1, …, 9.
 
     Overlap: boxes at most one grid cell apart, one inside the other included. Exact, whatever the crowd. Own class 0.
+    ``meeting``: the `box_pairs` of the boxes, where they are known.
     """
-    pairs, core, _ = box_pairs(box)
+    pairs, core, _ = meeting or box_pairs(box)
     touched = np.zeros((len(box), N_NODES), bool)
     touched[pairs[0], node[pairs[1]]] = True
     touched[pairs[1], node[pairs[0]]] = True
@@ -165,9 +183,8 @@ def entity_graph(drawing: Drawing, nodes: RichCode) -> EntityGraph:
     the frame's longer side; log2 of the ratio of the boxes' diagonals; cosine and sine of twice the angle between the
     main axes, times how elongated the two are. Edges are sorted by relation, first and second node.
     """
-    scale = Scale.of(drawing)
-    box = scale.snap(finite_boxes(drawing)[nodes.row], STEPS, REACH)
-    pairs, _, left_out = box_pairs(box)
+    box = grid_boxes(drawing)[nodes.row]
+    pairs, _, left_out = box_pairs(box) if nodes.cut else drawn_pairs(drawing)
     relation, swap = relations(box, pairs)
     pairs = np.where(swap, pairs[::-1], pairs)
     n = len(box)
@@ -197,13 +214,14 @@ def edge_features(box: IntArray, nodes: RichCode, edges: NDArray[np.int32]) -> N
 
 def relations(box: IntArray, pairs: IntArray) -> tuple[NDArray[np.uint8], BoolArray]:
     """Relation of each pair of boxes that meet (p,), and whether the second one is the container."""
-    a, b = box[pairs[0]], box[pairs[1]]
-    a_in_b = ((a[:, :2] > b[:, :2] + 1) & (a[:, 2:] < b[:, 2:] - 1)).all(axis=1)
-    b_in_a = ((b[:, :2] > a[:, :2] + 1) & (b[:, 2:] < a[:, 2:] - 1)).all(axis=1)
-    # how far the boxes reach into each other, by axis; where both have no width in an axis, that axis says nothing
-    depth = np.minimum(a[:, 2:] - b[:, :2], b[:, 2:] - a[:, :2])
-    thin = (a[:, 2:] - a[:, :2] <= 1) & (b[:, 2:] - b[:, :2] <= 1)
-    touch = ((depth <= 1) & ~thin).any(axis=1)
+    sides = np.ascontiguousarray(box.T)  # side by side: far faster than many short rows
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = sides[:, pairs[0]], sides[:, pairs[1]]
+    a_in_b = (ax0 > bx0 + 1) & (ay0 > by0 + 1) & (ax1 < bx1 - 1) & (ay1 < by1 - 1)
+    b_in_a = (bx0 > ax0 + 1) & (by0 > ay0 + 1) & (bx1 < ax1 - 1) & (by1 < ay1 - 1)
+    touch = np.zeros(len(ax0), bool)
+    for a0, a1, b0, b1 in ((ax0, ax1, bx0, bx1), (ay0, ay1, by0, by1)):
+        # how far the boxes reach into each other; where both have no width in an axis, that axis says nothing
+        touch |= (np.minimum(a1 - b0, b1 - a0) <= 1) & ~((a1 - a0 <= 1) & (b1 - b0 <= 1))
     kind = np.where(a_in_b | b_in_a, Relation.CONTAIN, np.where(touch, Relation.TOUCH, Relation.OVERLAP))
     return kind.astype(np.uint8), a_in_b
 
@@ -227,24 +245,25 @@ def near_pairs(box: IntArray) -> IntArray:
     _, found = KDTree(sites).query(sites, k=neighbours)
     first = np.repeat(np.arange(len(box)), neighbours)
     second = name[found[site]].ravel()
-    gap = np.maximum(box[first, :2] - box[second, 2:], box[second, :2] - box[first, 2:]).max(axis=1)
-    apart = gap > 1  # a site is not apart from itself
+    sides = np.ascontiguousarray(box.T)
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = np.repeat(sides, neighbours, axis=1), sides[:, second]
+    apart = (ax0 > bx1 + 1) | (ay0 > by1 + 1) | (bx0 > ax1 + 1) | (by0 > ay1 + 1)  # a site is not apart from itself
     return unique_pairs(first[apart], second[apart])
 
 
 def unique_pairs(first: IntArray, second: IntArray) -> IntArray:
     """(2, p) distinct pairs, lower row first, sorted."""
     low, high = np.minimum(first, second), np.maximum(first, second)
-    span = int(high.max(initial=0)) + 1
-    key = np.sort(low * span + high)  # np.unique hashes, which is slower for keys like these
+    bits = int(high.max(initial=0)).bit_length()
+    key = np.sort(low << bits | high)  # np.unique hashes, which is slower for keys like these
     key = key[np.append(True, key[1:] != key[:-1])[: len(key)]]
-    return np.stack([key // span, key % span])
+    return np.stack([key >> bits, key & ((1 << bits) - 1)])
 
 
 # --- boxes that meet -------------------------------------------------------------------------------------------------
 
 
-def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> tuple[IntArray, IntArray, int]:
+def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> Pairs:
     """Pairs of boxes that meet (at most one cell apart), bounded for any input.
 
     Round by round, every box that meets at most ``cap`` of those left lists them and leaves. So a sheet's border that
@@ -259,36 +278,44 @@ def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> tuple[IntArray, IntArray,
         Pairs (2, p), each once, the lower row first; the rows of the core, ascending; the number of pairs that meet and
         are not listed.
     """
-    from shapely import STRtree
-    from shapely import box as rectangles
-
-    # half a cell wider on all sides, boxes that are one cell apart meet
-    rectangle = rectangles(*(box + np.array([-0.5, -0.5, 0.5, 0.5])).T)
-    left = np.argsort(box[:, 0], kind="stable")  # from left to right: neighbours lie close in memory, twice as fast
+    n = len(box)
+    order = np.argsort(box[:, 0], kind="stable")  # from left to right: neighbours lie close in memory, twice as fast
+    sorted_box = box[order]
+    left = np.arange(n)  # rows of `sorted_box`, as all rows are up to the end
+    listed: IntArray | None = None  # all pairs of those left, once they are few enough to be listed
     found = [np.zeros((2, 0), np.int64)]
-    left_out = 0
+    core = np.zeros(0, np.int64)
     while len(left):
-        few = len(left) <= cap + 1  # then no count is needed
-        leaving = np.full(len(left), True) if few else ~is_crowded(box[left], cap)
-        shapes = rectangle[left]
-        lists = np.flatnonzero(leaving)
-        first, second = STRtree(shapes).query(shapes[lists])
-        first = lists[first]
-        once = ~leaving[second] | (first < second)  # two that leave both list their pair
-        found.append(left[np.stack([first[once], second[once]])])
+        if listed is None and is_sparse(sorted_box[left]):
+            listed = left[meeting_pairs(sorted_box[left])]
+        if listed is not None:
+            leaving = np.bincount(listed.ravel(), minlength=n)[left] <= cap
+            leaves = np.zeros(n, bool)
+            leaves[left[leaving]] = True
+            leaves = leaves[listed[0]] | leaves[listed[1]]
+            found.append(listed[:, leaves])
+            listed = listed[:, ~leaves]
+        else:
+            leaving = ~is_crowded(sorted_box[left], cap)
+            first, second = meeting(sorted_box[left], np.flatnonzero(leaving))
+            once = ~leaving[second] | (first < second)  # two that leave both list their pair
+            found.append(left[np.stack([first[once], second[once]])])
         left = left[~leaving]
-        if len(lists) * SHRINK < len(leaving) and len(left) > cap:
-            left = np.sort(left)
-            left_out = int(partners(box[left]).sum()) // 2
-            for step in range(1, cap // 2 + 1):
-                near = np.stack([left[:-step], left[step:]])
-                a, b = box[near]
-                near = near[:, ((a[:, :2] <= b[:, 2:] + 1) & (a[:, 2:] >= b[:, :2] - 1)).all(axis=1)]
-                found.append(near)
-                left_out -= near.shape[1]
+        if np.count_nonzero(leaving) * SHRINK < len(leaving) and len(left) > cap:
+            core = np.sort(order[left])
             break
-    pairs = np.concatenate(found, axis=1)
-    return np.stack([pairs.min(axis=0), pairs.max(axis=0)]), left, left_out
+    pairs = [order[np.concatenate(found, axis=1)]]
+    left_out = 0
+    if len(core):
+        left_out = int(partners(box[core]).sum()) // 2 if listed is None else listed.shape[1]
+        for step in range(1, cap // 2 + 1):
+            near = np.stack([core[:-step], core[step:]])
+            a, b = box[near]
+            near = near[:, ((a[:, :2] <= b[:, 2:] + 1) & (a[:, 2:] >= b[:, :2] - 1)).all(axis=1)]
+            pairs.append(near)
+            left_out -= near.shape[1]
+    first, second = np.concatenate(pairs, axis=1)
+    return np.stack([np.minimum(first, second), np.maximum(first, second)]), core, left_out
 
 
 # A round in which fewer than one in so many leave is the last: all rounds then cost a multiple of the first only.
@@ -297,6 +324,43 @@ SHRINK = 8
 
 WIDER = np.array([-1, -1, 1, 1])  # boxes meet that are one cell apart
 DIRECT = 1 << 18  # up to so many comparisons, comparing all with all is faster than being clever
+SPARSE = 64  # partners a box, on average, up to which all pairs are listed
+
+
+def is_sparse(box: IntArray) -> bool:
+    """Whether so few pairs of boxes meet, by a cheap bound, that listing them all is the fastest way to count them."""
+    return len(box) ** 2 <= DIRECT or int(most_meeting(box + WIDER, box).sum()) <= SPARSE * len(box)
+
+
+def meeting_pairs(box: IntArray) -> IntArray:
+    """(2, p) all pairs of boxes that meet, each once."""
+    if len(box) ** 2 <= DIRECT:
+        return np.stack(np.nonzero(np.triu(meets(box + WIDER, box), 1)))
+    first, second = meeting(box, np.arange(len(box)))
+    once = first < second
+    return np.stack([first[once], second[once]])
+
+
+def meeting(box: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
+    """The boxes that meet those of the rows, themselves among them: pairs of a row and another one, (p,) each.
+
+    Twice as fast where the boxes are sorted from left to right.
+    """
+    from shapely import STRtree, linestrings
+
+    # diagonals stand for the boxes: only their extents are compared. Half a cell wider on all sides, those meet that
+    # are one cell apart.
+    diagonals = linestrings((box + WIDER / 2.0).reshape(-1, 2, 2))
+    first, second = STRtree(diagonals).query(diagonals[rows])
+    return rows[first], second
+
+
+def meets(query: IntArray, box: IntArray) -> BoolArray:
+    """(q, n) whether each query box (q, 4) shares a point with each box (n, 4)."""
+    query, box = query.T.astype(np.int32), box.T.astype(np.int32)
+    result = (query[0][:, None] <= box[2]) & (query[2][:, None] >= box[0])
+    result &= (query[1][:, None] <= box[3]) & (query[3][:, None] >= box[1])
+    return np.asarray(result)
 
 
 def partners(box: IntArray) -> IntArray:
@@ -307,7 +371,7 @@ def partners(box: IntArray) -> IntArray:
 def is_crowded(box: IntArray, cap: int) -> BoolArray:
     """(n,) whether each box meets more than ``cap`` others. Counts only where a cheap bound leaves it open."""
     wide = box + WIDER
-    result = np.full(len(box), True) if len(box) ** 2 <= DIRECT else most_meeting(wide, box) > cap + 1
+    result = most_meeting(wide, box) > cap + 1
     result[result] = count_meeting(wide[result], box) > cap + 1
     return result
 
@@ -318,12 +382,13 @@ def most_meeting(query: IntArray, box: IntArray) -> IntArray:
     Counted without listing them by an Euler histogram (Beigel, Tanin, The geometry of browsing, 1998): the cells that
     two boxes share are a rectangle, and in a rectangle the cells, less the inner edges, plus the inner corners, are 1.
     """
-    cells = int(2 * np.sqrt(len(box))) + 1
-    low = box[:, :2].min(axis=0)
-    cell = max(int((box[:, 2:].max(axis=0) - low).max()), 1) / cells
+    # lines of the grid: where boxes begin, so that there are cells where there is something
+    step = max(int(np.sqrt(len(box))), 1)
+    lines = [np.sort(box[:, axis])[::step] for axis in (0, 1)]
+    cells = len(lines[0]) + 1
 
     def grid(corners: IntArray) -> IntArray:
-        return np.asarray(np.clip((corners - np.tile(low, 2)) / cell, 0, cells - 1).astype(np.int64).T)
+        return np.stack([np.searchsorted(lines[side % 2], corners[:, side], "right") for side in range(4)])
 
     x0, y0, x1, y1 = grid(box)
     left, below, right, above = grid(query)
@@ -346,11 +411,9 @@ def count_meeting(query: IntArray, box: IntArray) -> IntArray:
 
     All boxes, less those wholly to the left, right, below or above; a box that lies diagonally was subtracted twice.
     """
+    if len(query) * len(box) <= DIRECT:
+        return np.asarray(meets(query, box).sum(axis=1))
     query, box = query.T.astype(np.int32), box.T.astype(np.int32)
-    if query.shape[1] * box.shape[1] <= DIRECT:
-        meets = (query[0][:, None] <= box[2]) & (query[2][:, None] >= box[0])
-        meets &= (query[1][:, None] <= box[3]) & (query[3][:, None] >= box[1])
-        return np.asarray(meets.sum(axis=1))
     result = np.full(query.shape[1], box.shape[1])
     sides = []  # left, right, below, above: order of the boxes, their ranks, how many are wholly there for a query
     for edge, limit in ((box[2], query[0]), (-box[0], -query[2]), (box[3], query[1]), (-box[1], -query[3])):
@@ -429,7 +492,7 @@ def blocks(drawing: Drawing, nodes: RichCode, method: Method = "views") -> Block
 
     Views are numbered from top left to bottom right, by the centres of their boxes in rows of a tile's height.
     """
-    box = Scale.of(drawing).snap(finite_boxes(drawing)[nodes.row], STEPS, REACH) / STEPS + 0.5
+    box = grid_boxes(drawing)[nodes.row] / STEPS + 0.5
     if method == "chunks":
         label = np.arange(len(nodes)) // CHUNK
     elif method == "tiles":
@@ -444,8 +507,12 @@ def label_boxes(box: FloatArray, label: IntArray) -> FloatArray:
     """(b, 4) box around the boxes of every label."""
     number = int(label.max(initial=-1)) + 1
     result = np.tile([np.inf, np.inf, -np.inf, -np.inf], (number, 1))
-    np.minimum.at(result[:, :2], label, box[:, :2])
-    np.maximum.at(result[:, 2:], label, box[:, 2:])
+    if number:
+        order = np.argsort(label, kind="stable")
+        run = np.flatnonzero(np.append(True, np.diff(label[order]) > 0))
+        result[label[order[run]]] = np.column_stack(
+            [np.minimum.reduceat(box[order, :2], run), np.maximum.reduceat(box[order, 2:], run)]
+        )
     return result
 
 
@@ -493,8 +560,13 @@ def _views(drawing: Drawing, nodes: RichCode, box: FloatArray) -> IntArray:
     number[large] = np.argsort(views)[np.searchsorted(np.sort(views), root[large])]
     of_image = np.full(int(image.max()) + 1, -1)
     of_image[names] = number
-    _, nearest = ndimage.distance_transform_edt(of_image[image] < 0, return_indices=True)
-    label: IntArray = of_image[image[nearest[0], nearest[1]]][y, x]
+    label: IntArray = of_image[image[y, x]]
+    small = label < 0
+    if small.any():
+        nearest = ndimage.distance_transform_edt(of_image[image] < 0, return_distances=False, return_indices=True)[
+            :, y[small], x[small]
+        ]
+        label[small] = of_image[image[nearest[0], nearest[1]]]
     return label
 
 

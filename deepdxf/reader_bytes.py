@@ -215,7 +215,7 @@ def has_no_number(data: bytes) -> bool:
         return True
     text = np.frombuffer(data, np.uint8)
     for first in range(0, len(text), BLOCK):
-        lower = text[first : first + BLOCK + 2] | 0x20
+        lower: Bytes = text[first : first + BLOCK + 2] | np.uint8(0x20)
         found = spells(lower, b"nan")
         found |= spells(lower, b"inf")
         if found.any():

@@ -163,7 +163,7 @@ def test_count_meeting_against_all_pairs(direct: int, query: np.ndarray, box: np
 def test_most_meeting_counts_boxes_of_the_same_cells() -> None:
     box = np.array([[i, j, i, j] for i in range(0, 100, 10) for j in range(0, 100, 10)], np.int64)  # a cell each
     query = np.array([[0, 0, 0, 0], [10, 20, 30, 50], [0, 0, 90, 90], [5, 5, 8, 8]], np.int64)
-    np.testing.assert_array_equal(g.most_meeting(query, box), [1, 3 * 4, 100, 0])
+    np.testing.assert_array_equal(g.most_meeting(query, box), [1, 3 * 4, 100, 1])
 
 
 def meeting(box: np.ndarray) -> set[tuple[int, int]]:
