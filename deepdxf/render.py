@@ -174,7 +174,7 @@ _ACI_GREYS = (0, 101, 102, 153, 204, 255)
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """From drawing units to grid steps of a picture of width × height pixels, y down."""
 
     frame: FloatArray  # (4,)
@@ -198,35 +198,52 @@ class _View:
         return (points - centre) * (np.array([1, -1]) * self.scale * GRID) + paper
 
 
-def _content(drawing: Drawing, width: int, height: int, background: str, text: bool) -> str:
-    """The viewBox attribute, the end of the svg start tag, and everything in it."""
+def ink(
+    drawing: Drawing, view: View, group: IntArray, *, text: bool = False, notes: list[str] | None = None
+) -> list[list[str]]:
+    """SVG elements of each group of a drawing's rows, in the view's grid steps; colours and widths are inherited.
+
+    Args:
+        group: (n,) number of the group of every row, from 0; rows of −1 are left out.
+        text: as in `svg`.
+        notes: what was left out of a very large drawing is appended here.
+    """
     from deepdxf.geometry import segments
 
-    view, dark, notes = _View(drawing.frame, width, height), _is_dark(background), list[str]()
+    notes = [] if notes is None else notes
     with np.errstate(over="ignore", invalid="ignore"):  # what overflows is not finite and is dropped
         flat, owner = segments(drawing, 0.25 / view.scale)
         lines = view.to_grid(flat.reshape(-1, 2, 2))  # (s, 2 ends, 2)
     # geometry has texts as boxes, which are bars here
     drawn = np.isfinite(lines).all(axis=(1, 2)) & ~np.isin(drawing.cls, (EntityClass.TEXT, EntityClass.MTEXT))[owner]
+    drawn &= group[owner] >= 0
     lines, owner = lines[drawn], owner[drawn]
     strokes, stroke_owner = _strokes(lines, owner, view, notes)
     quads, quad_owner, strings = _texts(drawing, view, notes)
     rings = _rings(drawing, lines, owner, view, notes)
 
-    # one group a layer and colour, in the order of layers; `group` is the group of every row
-    key = drawing.layer.astype(np.int64) << 32 | drawing.color.astype(np.int64) + (1 << 31)
-    _, first_row, group = np.unique(key, return_index=True, return_inverse=True)
-    body: list[list[str]] = [[] for _ in first_row]
+    body: list[list[str]] = [[] for _ in range(int(group.max(initial=-1)) + 1)]
     for g, opacity, rule, path in _merge(rings, drawing, group):
         body[g].append(f'<path stroke="none" fill-opacity="{opacity:g}" fill-rule="{rule}" d="{path}"/>')
-    for g, picked in _split(group[quad_owner]):
+    shown = np.flatnonzero(group[quad_owner] >= 0)
+    for g, picked in _split(group[quad_owner[shown]]):
         if text:
-            body[g] += [_text_element(quads[i], strings[i]) for i in picked]
+            body[g] += [_text_element(quads[i], strings[i]) for i in shown[picked]]
         else:
-            path = _paths(_bars(quads[picked]))
+            path = _paths(_bars(quads[shown[picked]]))
             body[g].append(f'<path stroke="none" fill-opacity="{TEXT_OPACITY}" d="{path}"/>')
     for g, picked in _split(group[stroke_owner]):
         body[g].append(f'<path fill="none" d="{_paths(strokes[picked])}"/>')
+    return body
+
+
+def _content(drawing: Drawing, width: int, height: int, background: str, text: bool) -> str:
+    """The viewBox attribute, the end of the svg start tag, and everything in it."""
+    view, dark, notes = View(drawing.frame, width, height), _is_dark(background), list[str]()
+    # one group a layer and colour, in the order of layers; `group` is the group of every row
+    key = drawing.layer.astype(np.int64) << 32 | drawing.color.astype(np.int64) + (1 << 31)
+    _, first_row, group = np.unique(key, return_index=True, return_inverse=True)
+    body = ink(drawing, view, group, text=text, notes=notes)
 
     parts = [
         f'viewBox="0 0 {width * GRID} {height * GRID}" role="img">',
@@ -238,16 +255,17 @@ def _content(drawing: Drawing, width: int, height: int, background: str, text: b
     parts.append(f'<g stroke-width="{STROKE * GRID:g}" stroke-linecap="round" stroke-linejoin="round">')
     for row, elements in zip(first_row, body, strict=True):
         if elements:
-            name, ink = drawing.layers[drawing.layer[row]], _ink(int(drawing.color[row]), dark)
+            name, ink_color = drawing.layers[drawing.layer[row]], _ink(int(drawing.color[row]), dark)
             parts.append(
-                f'<g data-layer={_attribute(name)} stroke="{ink}" fill="{ink}"><title>{xml_text(name)}</title>'
+                f'<g data-layer={_attribute(name)} stroke="{ink_color}" fill="{ink_color}">'
+                f"<title>{xml_text(name)}</title>"
             )
             parts += [*elements, "</g>"]
     return "".join([*parts, "</g>"])
 
 
 def _strokes(
-    lines: FloatArray, owner: IntArray, view: _View, notes: list[str]
+    lines: FloatArray, owner: IntArray, view: View, notes: list[str]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Lines to draw, on the grid: (s, 2, 2) and their rows (s,); cut to the view, thinned in a crowded picture."""
     lines, kept = _clip(lines, view)
@@ -283,7 +301,7 @@ def _without_dots(strokes: NDArray[np.int64], owner: IntArray) -> tuple[NDArray[
     return strokes[keep], owner[keep]
 
 
-def _clip(lines: FloatArray, view: _View) -> tuple[FloatArray, IntArray]:
+def _clip(lines: FloatArray, view: View) -> tuple[FloatArray, IntArray]:
     """The parts of (s, 2, 2) lines in the view and its rim (Liang–Barsky), and the numbers of those lines."""
     low, high = np.array([-RIM, -RIM]), np.array([view.width, view.height]) * GRID + RIM
     least, most = np.minimum(lines[:, 0], lines[:, 1]), np.maximum(lines[:, 0], lines[:, 1])
@@ -307,7 +325,7 @@ def _clip(lines: FloatArray, view: _View) -> tuple[FloatArray, IntArray]:
     return lines, kept
 
 
-def _texts(drawing: Drawing, view: _View, notes: list[str]) -> tuple[FloatArray, IntArray, list[str]]:
+def _texts(drawing: Drawing, view: View, notes: list[str]) -> tuple[FloatArray, IntArray, list[str]]:
     """Lines of text in the picture as `_text_quads`, in grid steps; the largest where there are too many."""
     with np.errstate(over="ignore", invalid="ignore"):
         quads, owner, strings = _text_quads(drawing)
@@ -324,7 +342,7 @@ def _texts(drawing: Drawing, view: _View, notes: list[str]) -> tuple[FloatArray,
 
 
 def _rings(
-    drawing: Drawing, lines: FloatArray, owner: IntArray, view: _View, notes: list[str]
+    drawing: Drawing, lines: FloatArray, owner: IntArray, view: View, notes: list[str]
 ) -> list[tuple[int, int, str]]:
     """Filled areas as (row, number of rings, path): solid hatches and filled solids."""
     solid = np.zeros(len(drawing), np.bool_)

@@ -333,7 +333,7 @@ def test_paths_hold_exactly_their_edges(edges: NDArray[np.int64]) -> None:
 def test_clipping_against_shapely(lines: NDArray[np.float64]) -> None:
     import shapely
 
-    view = render._View(np.array([0.0, 0, 1, 1]), 100, 60)
+    view = render.View(np.array([0.0, 0, 1, 1]), 100, 60)
     window = shapely.box(-render.RIM, -render.RIM, 100 * render.GRID + render.RIM, 60 * render.GRID + render.RIM)
     wanted = shapely.intersection(shapely.linestrings(lines), window)
     cut, kept = render._clip(lines, view)
