@@ -87,7 +87,8 @@ def count_folder(
         seconds.append(time.perf_counter() - start)
         if (want := other_pose(truth, result)) is not None:
             as_generated = compare(transform(base, want), drawing)
-            if as_generated.agreement <= result.agreement:  # nearly symmetric: another pose explains as much
+            # nearly symmetric: another pose lays as much over each other
+            if as_generated.alignment.share <= result.alignment.share + 1e-9:
                 counts[truth["edit"]].append((0, 0, 0, 0, 1))
                 continue
         last = base_last, truth["last_handle"]
