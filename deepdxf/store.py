@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdxf.batch import progress_bar, read_many
-from deepdxf.drawing import N_SCALARS, BoolArray, Drawing, IntArray, Problem
+from deepdxf.drawing import N_SCALARS, BoolArray, Drawing, FloatArray, IntArray, Problem
 from deepdxf.errors import GroupsError, StoreError
 from deepdxf.files import find_files, portable, relative_names, replacing, without_path
 from deepdxf.fingerprint import NOTHING, canonical_hash
@@ -334,22 +334,10 @@ def split(store: Store, test: float = 0.2, folds: int = 10, seed: int = 0, *, by
     component = components(store, by_source=by_source)
     size = np.bincount(component[component >= 0])
     n = int(size.sum())
-    left = np.array([test * n, *[(1.0 - test) * n / folds] * folds])
-    part = np.zeros(len(size) + 1, np.int64)  # the last: of what is left out
-    part[-1] = -1
     rng = np.random.default_rng(seed)
-    order = rng.permutation(len(size))
-    large = order[size[order] > LARGE * n]  # at most 1 / LARGE
-    for number in large[np.argsort(-size[large], kind="stable")]:
-        room = np.where(left >= size[number], left, 0.0)
-        part[number] = rng.choice(len(left), p=room / room.sum()) if room.any() else 1 + np.argmax(left[1:])
-        left[part[number]] -= size[number]
-    # the small ones fill what is left, one part after the other: a component belongs where its middle falls
-    small = order[size[order] <= LARGE * n]
-    left = np.maximum(left, 0.0)
-    bounds = np.cumsum(left) / (left.sum() or 1.0) * size[small].sum()
-    middle = np.cumsum(size[small]) - size[small] / 2.0
-    part[small] = np.minimum(np.searchsorted(bounds, middle), folds)
+    part = np.append(_dealt(size, np.array([test, 1.0 - test]), rng), -1)  # 0 test, 1 rest; the last: what is left out
+    rest = np.flatnonzero(part == 1)
+    part[rest] += _dealt(size[rest], np.full(folds, 1.0 / folds), rng)
     parts = [np.flatnonzero(part[component] == number) for number in range(-1, folds + 1)]
     wanted = parts[1 if test else 2 :]
     if not all(map(len, wanted)):
@@ -359,6 +347,26 @@ def split(store: Store, test: float = 0.2, folds: int = 10, seed: int = 0, *, by
             f"{len(wanted)} parts; ask for fewer folds{hint}"
         )
     return Split(parts[1], parts[2:], parts[0])
+
+
+def _dealt(size: IntArray, share: FloatArray, rng: np.random.Generator) -> IntArray:
+    """(c,) part of each component, by chance, such that parts have their shares of all as nearly as may be."""
+    total = int(size.sum())
+    left = share * total
+    part = np.zeros(len(size), np.int64)
+    order = rng.permutation(len(size))
+    large = order[size[order] > LARGE * total]  # at most 1 / LARGE
+    for number in large[np.argsort(-size[large], kind="stable")]:
+        room = np.where(left >= size[number], left, 0.0)
+        part[number] = rng.choice(len(left), p=room / room.sum()) if room.any() else np.argmax(left)
+        left[part[number]] -= size[number]
+    # the small ones fill what is left, one part after the other: a component belongs where its middle falls
+    small = order[size[order] <= LARGE * total]
+    left = np.maximum(left, 0.0)
+    bounds = np.cumsum(left) / (left.sum() or 1.0) * size[small].sum()
+    middle = np.cumsum(size[small]) - size[small] / 2.0
+    part[small] = np.minimum(np.searchsorted(bounds, middle), len(share) - 1)
+    return part
 
 
 def components(store: Store, *, by_source: bool = True) -> IntArray:
@@ -589,7 +597,11 @@ class _Writer:
         self.folder = folder
         index = _read_index(folder)
         self.lengths: dict[str, int] = index["lengths"] if index else dict.fromkeys(COLUMNS, 0)
-        self.names: list[str] = _names(folder, self.lengths) if index else []
+        self._index(complete=False)  # before the first column: so the folder is known as a store
+        if self.lengths["counts"]:
+            for name in COLUMNS:
+                _mapped(folder / f"{name}.npy", name, self.lengths[name])
+        self.names: list[str] = _names(folder, self.lengths) if self.lengths["counts"] else []
         self.files: dict[str, BinaryIO] = {}
         self.stack = ExitStack()
         self.buffer: dict[str, list[bytes]] = {name: [] for name in COLUMNS}
@@ -604,7 +616,6 @@ class _Writer:
                 self._header(name)
                 file.truncate(file.tell() + self.lengths[name] * _item_size(name))
                 file.seek(0, os.SEEK_END)
-            self._index(complete=False)
             self.stack = self.stack.pop_all()
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
