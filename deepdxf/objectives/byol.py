@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepdxf.objectives.parts import EPS, average, fp32, predictor
+from deepdxf.objectives.parts import EPS, average, fp32, predictor, standardise
 
 
 class BYOL(nn.Module):
@@ -21,6 +21,7 @@ class BYOL(nn.Module):
     @fp32
     def forward(self, z_a: Tensor, z_b: Tensor, momentum_a: Tensor, momentum_b: Tensor) -> Tensor:
         """Mean over the batch of (b, d) projections."""
+        z_a, z_b, momentum_a, momentum_b = map(standardise, (z_a, z_b, momentum_a, momentum_b))
         one = F.cosine_similarity(self.predictor(z_a), momentum_b.detach(), eps=EPS)
         two = F.cosine_similarity(self.predictor(z_b), momentum_a.detach(), eps=EPS)
         return average(4.0 - 2.0 * one - 2.0 * two)

@@ -38,7 +38,7 @@ class CMC(nn.Module):
         z = [unit(view) for view in (z_a, z_b, *more)]
         if len(z) != len(self.nce):
             raise ObjectiveError(f"cmc got {len(z)} views and has banks for {len(self.nce)}; set views={len(z)}")
-        terms = [nce(query, ids, z[w], groups) for w, nce in enumerate(self.nce) for v, query in enumerate(z) if v != w]
+        terms = [nce(query, ids, groups) for w, nce in enumerate(self.nce) for v, query in enumerate(z) if v != w]
         if self.training:
             for view, nce in zip(z, cast("Iterable[BankNCE]", self.nce), strict=True):
                 nce.bank.update(ids, view, groups)

@@ -20,7 +20,7 @@ class InstDisc(nn.Module):
     def forward(self, z_a: Tensor, ids: Tensor, *, groups: Tensor | None = None) -> Tensor:
         """NCE of (b, d) projections; rows of the same group (b,) are no negatives."""
         z = unit(z_a)
-        loss: Tensor = self.nce(z, ids, z, groups)
+        loss: Tensor = self.nce(z, ids, groups)
         if self.training:
             self.nce.bank.update(ids, z, groups)
         return loss

@@ -121,25 +121,22 @@ class Queue(nn.Module):
 class Bank(nn.Module):
     """One unit vector for each of ``count`` drawings of the training set, a running mean of what was seen of it.
 
-    f ← norm(μ f + (1 − μ) v). Rows start at random points of the sphere; one that is met for the first time becomes v.
+    f ← norm(μ f + (1 − μ) v). Rows start at random points of the sphere, which pull drawings apart before any is known.
     Part of the state dict.
     """
 
     vectors: Tensor
     groups: Tensor
-    seen: Tensor
 
     def __init__(self, count: int, width: int, momentum: float = 0.5) -> None:
         super().__init__()
         self.momentum = momentum
         self.register_buffer("vectors", unit(torch.randn(count, width)))
         self.register_buffer("groups", torch.full((count,), -1, dtype=torch.int64))
-        self.register_buffer("seen", torch.zeros(count, dtype=torch.bool))
 
-    @torch.no_grad()
-    def rows(self, ids: Tensor, fallback: Tensor) -> Tensor:
-        """(b, d) rows of the drawings, and ``fallback`` for drawings not seen yet."""
-        return torch.where(self.seen[ids][:, None], self.vectors[ids], fallback.detach().to(self.vectors.dtype))
+    def rows(self, ids: Tensor) -> Tensor:
+        """(b, d) rows of the drawings: a copy."""
+        return self.vectors[ids]
 
     @torch.no_grad()
     def draw(self, negatives: int, ids: Tensor, groups: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -156,9 +153,7 @@ class Bank(nn.Module):
     def update(self, ids: Tensor, vectors: Tensor, groups: Tensor | None = None) -> None:
         """Move the rows of ``ids`` towards (b, d) unit ``vectors``."""
         vectors = vectors.detach().to(self.vectors.dtype)
-        mixed = self.momentum * self.rows(ids, vectors) + (1.0 - self.momentum) * vectors
-        self.vectors[ids] = unit(mixed)
-        self.seen[ids] = True
+        self.vectors[ids] = unit(self.momentum * self.vectors[ids] + (1.0 - self.momentum) * vectors)
         if groups is not None:
             self.groups[ids] = groups
 
@@ -178,12 +173,12 @@ class BankNCE(nn.Module):
         self.negatives, self.temperature = negatives, temperature
         self.register_buffer("log_z", torch.tensor(torch.nan))  # of Z / n, not a number until the first batch
 
-    def forward(self, query: Tensor, ids: Tensor, fresh: Tensor, groups: Tensor | None = None) -> Tensor:
-        """Mean loss of (b, d) unit vectors; ``fresh`` (b, d) unit vectors stand in for rows never seen."""
+    def forward(self, query: Tensor, ids: Tensor, groups: Tensor | None = None) -> Tensor:
+        """Mean loss of (b, d) unit vectors."""
         if not len(query):
             return zero(query)
         drawn, own = self.bank.draw(self.negatives, ids, groups)
-        positive = (query * self.bank.rows(ids, fresh)).sum(-1) / self.temperature
+        positive = (query * self.bank.rows(ids)).sum(-1) / self.temperature
         negative = query @ drawn.mT / self.temperature  # (b, m)
         log_z = self.log_z
         if log_z.isnan():
@@ -219,6 +214,17 @@ class MomentumCopy(nn.Module):
             mine.lerp_(theirs.detach().to(mine.dtype), 1.0 - m)
         for copied, original in zip(self.module.buffers(), module.buffers(), strict=True):
             copied.copy_(original)
+
+
+def standardise(z: Tensor) -> Tensor:
+    """(b, d) columns with mean 0 and variance 1 over the batch, no learned scale; one row stays as it is.
+
+    What a BatchNorm at the end of a head does, without its running statistics: gathered projections make it the same in
+    every process.
+    """
+    if len(z) < 2:
+        return z
+    return (z - z.mean(0)) / torch.sqrt(z.var(0, unbiased=False) + 1e-5)
 
 
 def predictor(width: int, hidden: int) -> nn.Sequential:

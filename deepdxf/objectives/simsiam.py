@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from deepdxf.objectives.parts import EPS, average, fp32, predictor
+from deepdxf.objectives.parts import EPS, average, fp32, predictor, standardise
 
 
 class SimSiam(nn.Module):
@@ -21,6 +21,7 @@ class SimSiam(nn.Module):
     @fp32
     def forward(self, z_a: Tensor, z_b: Tensor) -> Tensor:
         """Mean over the batch of (b, d) projections."""
+        z_a, z_b = standardise(z_a), standardise(z_b)
         one = F.cosine_similarity(self.predictor(z_a), z_b.detach(), eps=EPS)
         two = F.cosine_similarity(self.predictor(z_b), z_a.detach(), eps=EPS)
         return average(1.0 - (one + two) / 2.0)
