@@ -128,7 +128,7 @@ def hits_picture(query: tuple[str, Drawing], hits: Sequence[tuple[str, Drawing, 
 
 def xml_text(text: str) -> str:
     """Any string as character data of XML and HTML: markup is escaped, characters that XML forbids become U+FFFD."""
-    return escape(_legal(text))
+    return escape(legal(text))
 
 
 def aci_rgb(color: int) -> tuple[int, int, int]:
@@ -257,7 +257,7 @@ def _content(drawing: Drawing, width: int, height: int, background: str, text: b
         if elements:
             name, ink_color = drawing.layers[drawing.layer[row]], _ink(int(drawing.color[row]), dark)
             parts.append(
-                f'<g data-layer={_attribute(name)} stroke="{ink_color}" fill="{ink_color}">'
+                f'<g data-layer={attribute(name)} stroke="{ink_color}" fill="{ink_color}">'
                 f"<title>{xml_text(name)}</title>"
             )
             parts += [*elements, "</g>"]
@@ -326,9 +326,9 @@ def _clip(lines: FloatArray, view: View) -> tuple[FloatArray, IntArray]:
 
 
 def _texts(drawing: Drawing, view: View, notes: list[str]) -> tuple[FloatArray, IntArray, list[str]]:
-    """Lines of text in the picture as `_text_quads`, in grid steps; the largest where there are too many."""
+    """Lines of text in the picture as `text_quads`, in grid steps; the largest where there are too many."""
     with np.errstate(over="ignore", invalid="ignore"):
-        quads, owner, strings = _text_quads(drawing)
+        quads, owner, strings = text_quads(drawing)
         quads = view.to_grid(quads)
     paper = np.array([view.width, view.height]) * GRID
     inside = (quads.max(axis=1) >= 0).all(axis=1) & (quads.min(axis=1) <= paper).all(axis=1)
@@ -382,7 +382,7 @@ def _merge(
         yield g, opacity, "nonzero", "".join(paths)
 
 
-def _text_quads(drawing: Drawing) -> tuple[FloatArray, IntArray, list[str]]:
+def text_quads(drawing: Drawing) -> tuple[FloatArray, IntArray, list[str]]:
     """Places of lines of text: (q, 4, 2) corners from lower left counter-clockwise, drawing units, rows (q,), strings.
 
     The box of a text is divided evenly among its lines, each as long as its share of the characters of the longest one
@@ -512,13 +512,14 @@ def _empty_word(width: int, height: int, dark: bool) -> str:
 _ILLEGAL = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def _legal(text: str) -> str:
+def legal(text: str) -> str:
+    """A text that XML can hold: characters that it forbids become U+FFFD."""
     return _ILLEGAL.sub("\ufffd", text)
 
 
-def _attribute(text: str) -> str:
+def attribute(text: str) -> str:
     """Quoted attribute value; white space as references, or parsers would turn it into blanks."""
-    return quoteattr(_legal(text))
+    return quoteattr(legal(text))
 
 
 def _shorten(name: str, columns: int) -> str:

@@ -1,4 +1,4 @@
-"""Files for people and spreadsheets: a one-file HTML gallery of a query and its hits, CSV and JSON tables.
+"""Files for people and spreadsheets: a one-file HTML gallery of a query and its hits; CSV, JSON and Excel tables.
 
 The gallery needs no network, no script and no other file: pictures lie inside it, and a content security policy forbids
 everything else. Every file is written beside its place and moved there when it is complete.
@@ -17,8 +17,9 @@ from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
+from deepdxf.errors import DeepDXFError
 from deepdxf.files import replacing
-from deepdxf.render import xml_text
+from deepdxf.render import legal, xml_text
 
 # What one fact of a card may be; sequences are shown as lists.
 Value = str | int | float | bool | None | Sequence[str]
@@ -50,23 +51,9 @@ def gallery(path: Path, query: Card, hits: Sequence[Card], *, title: str = "Simi
     Raises:
         DeepDXFError: the file cannot be written.
     """
-    style = base64.b64encode(hashlib.sha256(_STYLE.encode("utf-8")).digest()).decode("ascii")
-    policy = f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; base-uri 'none'; form-action 'none'"
     found = f"{len(hits)} hits" if len(hits) != 1 else "1 hit"
     items = "\n".join(f"<li>{_card(hit, rank)}</li>" for rank, hit in enumerate(hits, 1))
-    page = f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>{xml_text(title)}</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<a class="skip" href="#hits">Skip to the hits</a>
+    body = f"""<a class="skip" href="#hits">Skip to the hits</a>
 <header>
 <h1>{xml_text(title)}</h1>
 {f"<p>{xml_text(note)}</p>" if note else ""}
@@ -80,11 +67,47 @@ def gallery(path: Path, query: Card, hits: Sequence[Card], *, title: str = "Simi
 <h2 id="hits-heading">{found}</h2>
 {f"<ol>{items}</ol>" if hits else "<p>No drawing in the archive matches.</p>"}
 </section>
-</main>
+</main>"""
+    write_html(path, title, body, _STYLE)
+
+
+def write_html(path: Path, title: str, body: str, style: str, script: str = "") -> None:
+    """Write a page that stands alone: its policy forbids everything but this style, this script and pictures in it.
+
+    Args:
+        path: the file to write; its folder must exist.
+        title: plain text.
+        body: HTML, already escaped; it can hold no inline styles and no event handlers, for the policy forbids them.
+
+    Raises:
+        DeepDXFError: the file cannot be written.
+    """
+    policy = f"default-src 'none'; img-src data:; style-src {_source(style)}; "
+    policy += f"script-src {_source(script)}; " if script else ""
+    page = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}base-uri 'none'; form-action 'none'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>{xml_text(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+{body}
+{f"<script>{script}</script>" if script else ""}
 </body>
 </html>
 """
-    _write(path, page.encode("utf-8"))
+    _write(path, page.encode("utf-8", "backslashreplace"))
+
+
+def _source(text: str) -> str:
+    """An inline style or script as a content security policy names it."""
+    digest = base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+    return f"'sha256-{digest}'"
 
 
 def write_csv(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
@@ -115,6 +138,73 @@ def write_json(path: Path, value: Any) -> None:
     text = json.dumps(plain(value), ensure_ascii=False, indent=2, allow_nan=False) + "\n"
     # a lone surrogate as \udcXX is the escape that JSON itself has for it
     _write(path, text.encode("utf-8", "backslashreplace"))
+
+
+def write_xlsx(path: Path, sheets: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write rows as an Excel workbook, one sheet a name: heading fixed, columns filtered and as wide as their content.
+
+    Text is never run as a formula and never made a link. Texts, numbers and truth values stay what they are; None and NaN
+    are empty cells, lists are joined by "; ".
+
+    Raises:
+        DeepDXFError: the extra ``report`` is not installed, a sheet has too many rows, or the file cannot be written.
+    """
+    try:
+        import xlsxwriter
+    except ImportError as error:
+        raise DeepDXFError("Excel files need the extra `report`: pip install 'deepdxf[report]'") from error
+    for name, rows in sheets.items():
+        if len(rows) >= SHEET_ROWS:
+            raise DeepDXFError(
+                f"sheet {name!r} would have {len(rows)} rows, Excel takes {SHEET_ROWS}; write JSON or CSV"
+            )
+    options = {
+        "strings_to_formulas": False,
+        "strings_to_urls": False,
+        "strings_to_numbers": False,
+        "nan_inf_to_errors": True,
+    }
+    with replacing(path) as partial:
+        book = xlsxwriter.Workbook(str(partial), options)
+        heading = book.add_format({"bold": True, "bottom": 1, "valign": "top"})
+        body = book.add_format({"valign": "top"})
+        for name, rows in sheets.items():
+            columns = list(dict.fromkeys(key for row in rows for key in row))
+            sheet = book.add_worksheet(name)
+            widths = [len(column) + 3 for column in columns]
+            for k, column in enumerate(columns):
+                sheet.write_string(0, k, column, heading)
+            for i, row in enumerate(rows, 1):
+                for k, column in enumerate(columns):
+                    value = plain(row.get(column))
+                    if isinstance(value, list):
+                        value = "; ".join(map(str, value))
+                    if isinstance(value, bool):
+                        sheet.write_boolean(i, k, value, body)
+                    elif isinstance(value, int | float):
+                        sheet.write_number(i, k, value, body)
+                    elif value is not None and value != "":
+                        text = _legal_cell(str(value))
+                        sheet.write_string(i, k, text, body)
+                        widths[k] = max(widths[k], min(max(map(len, text.split("\n"))) + 1, CELL_WIDTH))
+            for k, width in enumerate(widths):
+                sheet.set_column(k, k, max(width, 8))
+            sheet.freeze_panes(1, 0)
+            if rows and columns:
+                sheet.autofilter(0, 0, len(rows), len(columns) - 1)
+        book.close()
+
+
+SHEET_ROWS, CELL_TEXT, CELL_WIDTH = (
+    1_048_576,
+    32_767,
+    48,
+)  # rows and characters of a cell that Excel takes; columns wide
+
+
+def _legal_cell(text: str) -> str:
+    """A text that XML and Excel can hold."""
+    return legal(text).encode("utf-8", "replace").decode("utf-8")[:CELL_TEXT]
 
 
 def plain(value: Any) -> Any:
