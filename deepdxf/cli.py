@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from deepdxf import __version__, cli_train
+from deepdxf import __version__, cli_compare, cli_train
 from deepdxf.console import complain, counted, listed, print_json, print_outcome, print_pairs, shown
 from deepdxf.errors import ArchiveError, DeepDXFError
 
@@ -456,21 +456,6 @@ def describe(switches: Switches) -> str:
     return ", ".join(words)
 
 
-def compare(arguments: Arguments) -> int:
-    """How alike two drawings are, overall and by code."""
-    from deepdxf import encoder, reader
-
-    a, b = reader.read(arguments.a), reader.read(arguments.b)
-    result = encoder.similarity(encoder.load(arguments.encoder), a, b, switches_of(arguments))
-    if arguments.json:
-        document = {"a": str(arguments.a), "b": str(arguments.b), "encoder": arguments.encoder}
-        return print_json({**document, "similarity": result.overall, "codes": dict(result.codes)})
-    print_pairs(
-        {"similarity": f"{result.overall:.4f}", **{name: f"{value:.4f}" for name, value in result.codes.items()}}
-    )
-    return 0
-
-
 def evaluate(arguments: Arguments) -> int:
     """Retrieval figures of an encoder on a folder of drawings with known groups."""
     from deepdxf import evaluate as evaluation
@@ -772,13 +757,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--where", metavar="FILTER", help="all drawings that pass; see docs/filters.md")
     made.add_argument("--dry-run", action="store_true", help="only list them")
 
-    made = command(
-        "compare", compare, "deepdxf compare old.dxf new.dxf\ndeepdxf compare left.dxf right.dxf --mirrored --json"
-    )
-    made.add_argument("a", type=Path, metavar="A", help="a drawing")
-    made.add_argument("b", type=Path, metavar="B", help="another")
-    encoder_option(made)
-    switch_options(made)
+    cli_compare.add_command(command, encoder_option, switch_options, positive_number)
 
     made = command(
         "evaluate",

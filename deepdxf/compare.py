@@ -500,8 +500,8 @@ class _Describer:
             what = "position" if scalar["kind"] <= 1 else "geometry"  # of linear ones the place of the line
             add("dimension value", measurement=scalar["measurement"])
             add("geometry", x1=p[0], y1=p[1], x2=q[0], y2=q[1])
-            add(what, line_x=middles[at, 0], line_y=middles[at, 1])
-            add("position", text_x=points[1, 0], text_y=points[1, 1])
+            add(what, **{"line x": middles[at, 0], "line y": middles[at, 1]})
+            add("position", **{"text x": points[1, 0], "text y": points[1, 1]})
         else:
             x0, y0, x1, y1 = drawing.box[row].tolist()
             add("geometry", left=x0, bottom=y0, right=x1, top=y1, points=len(points))

@@ -257,7 +257,7 @@ def _content(drawing: Drawing, width: int, height: int, background: str, text: b
         if elements:
             name, ink_color = drawing.layers[drawing.layer[row]], _ink(int(drawing.color[row]), dark)
             parts.append(
-                f'<g data-layer={attribute(name)} stroke="{ink_color}" fill="{ink_color}">'
+                f'<g data-layer={_attribute(name)} stroke="{ink_color}" fill="{ink_color}">'
                 f"<title>{xml_text(name)}</title>"
             )
             parts += [*elements, "</g>"]
@@ -434,7 +434,7 @@ def _text_element(quad: FloatArray, string: str) -> str:
     return (
         f'<text transform="translate({x:.0f} {y:.0f}) rotate({angle:.2f})" font-size="{height / 0.72:.1f}" '
         f'textLength="{length:.0f}" lengthAdjust="spacingAndGlyphs" stroke="none" '
-        f'font-family="sans-serif">{xml_text(string)}</text>'
+        f'font-family="Arial, Liberation Sans, DejaVu Sans, sans-serif">{xml_text(string)}</text>'
     )
 
 
@@ -517,7 +517,7 @@ def legal(text: str) -> str:
     return _ILLEGAL.sub("\ufffd", text)
 
 
-def attribute(text: str) -> str:
+def _attribute(text: str) -> str:
     """Quoted attribute value; white space as references, or parsers would turn it into blanks."""
     return quoteattr(legal(text))
 
