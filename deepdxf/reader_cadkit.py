@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -16,7 +16,8 @@ from deepdxf.table import BROKEN, FLAT, HatchLoop, Head, Table, plane_axes, vali
 Vec = tuple[float, float, float]
 
 
-# Decoded structs never form cycles: without the garbage collector's bookkeeping they are made and freed faster.
+# Decoded structs never form cycles: without the garbage collector's bookkeeping they are made and freed faster. Tuples
+# in them rather than lists, for the collector soon forgets tuples that hold nothing it would have to follow.
 
 
 class V(msgspec.Struct, gc=False):
@@ -40,7 +41,7 @@ class LineKind(msgspec.Struct, tag="line", gc=False):
 
 
 class PolylineKind(msgspec.Struct, tag="polyline", gc=False):
-    vertices: list[Vertex]
+    vertices: tuple[Vertex, ...]
     closed: bool
     normal: V
 
@@ -69,7 +70,7 @@ class EllipseKind(msgspec.Struct, tag="ellipse", gc=False):
 
 
 class FaceKind(msgspec.Struct, tag="face", gc=False):
-    points: list[V]
+    points: tuple[V, ...]
     filled: bool
 
 
@@ -97,23 +98,23 @@ class EllipseEdge(msgspec.Struct, tag="ellipse", gc=False):
 
 class SplineEdge(msgspec.Struct, tag="spline", gc=False):
     degree: int
-    knots: list[float]
-    control_points: list[V]
-    weights: list[float] = []
-    fit_points: list[V] = []
+    knots: tuple[float, ...]
+    control_points: tuple[V, ...]
+    weights: tuple[float, ...] = ()
+    fit_points: tuple[V, ...] = ()
 
 
 class PolylineEdge(msgspec.Struct, tag="polyline", gc=False):
-    vertices: list[Vertex]
+    vertices: tuple[Vertex, ...]
     closed: bool
 
 
 class Loop(msgspec.Struct, gc=False):
-    edges: list[LineEdge | ArcEdge | EllipseEdge | SplineEdge | PolylineEdge]
+    edges: tuple[LineEdge | ArcEdge | EllipseEdge | SplineEdge | PolylineEdge, ...]
 
 
 class HatchKind(msgspec.Struct, tag="hatch", gc=False):
-    loops: list[Loop]
+    loops: tuple[Loop, ...]
     solid: bool
     pattern_scale: float
     pattern_angle: float
@@ -143,27 +144,27 @@ class MTextKind(msgspec.Struct, tag="m_text", gc=False):
 
 
 class MeshKind(msgspec.Struct, tag="mesh", gc=False):
-    vertices: list[V]
-    faces: list[list[int]]
+    vertices: tuple[V, ...]
+    faces: tuple[tuple[int, ...], ...]
 
 
 class SplineKind(msgspec.Struct, tag="spline", gc=False):
     degree: int
-    knots: list[float]
-    control_points: list[V]
-    weights: list[float]
-    fit_points: list[V]
+    knots: tuple[float, ...]
+    control_points: tuple[V, ...]
+    weights: tuple[float, ...]
+    fit_points: tuple[V, ...]
     closed: bool
 
 
 class LeaderKind(msgspec.Struct, tag="leader", gc=False):
-    vertices: list[V]
+    vertices: tuple[V, ...]
     arrowhead: bool
 
 
 class DimensionKind(msgspec.Struct, tag="dimension", gc=False):
     dimension_type: str
-    points: list[V]
+    points: tuple[V, ...]
     text_position: V | None
     measurement: float | None
     text: str | None
@@ -231,7 +232,7 @@ class Entity(msgspec.Struct, gc=False):
     color: Color
     visible: bool
     kind: Kind
-    attributes: list[Attribute]
+    attributes: tuple[Attribute, ...]
     props: msgspec.Raw
 
 
@@ -297,10 +298,9 @@ def color_number(color: Color) -> int:
     return valid_color(color.index)
 
 
-def is_spatial(points: list[V]) -> bool:
+def is_spatial(points: Sequence[V]) -> bool:
     """Whether points lie at different heights: projecting them loses something."""
-    first = points[0].z
-    return any(point.z != first for point in points)
+    return len({point.z for point in points}) > 1
 
 
 def vec(v: V) -> Vec:
@@ -342,7 +342,7 @@ class Feeder:
         """The space, then every block that an INSERT of the space or of a fed block names."""
         self.owner(None, entities, (0.0, 0.0))
         done: set[str] = set()
-        while waiting := [name for name in self.table.names["block"] if name not in done]:
+        while waiting := [name for name in self.table.blocks if name not in done]:
             for name in waiting:
                 done.add(name)
                 block = self.blocks.get(name.casefold())
@@ -394,9 +394,9 @@ class Feeder:
         self.table.arc(head, vec(kind.center), kind.radius, start, end, vec(kind.normal))
 
     def polyline(self, head: Head, kind: PolylineKind, entity: Entity) -> None:
-        if kind.vertices and is_spatial([vertex.position for vertex in kind.vertices]):
+        if len({vertex.position.z for vertex in kind.vertices}) > 1:
             self.spatial("POLYLINE")
-        flat = [value for v in kind.vertices for value in (v.position.x, v.position.y, v.bulge)]
+        flat = [value for v in kind.vertices for p in (v.position,) for value in (p.x, p.y, v.bulge)]
         self.table.polyline(head, flat, kind.closed, vec(kind.normal))
 
     def ellipse(self, head: Head, kind: EllipseKind, entity: Entity) -> None:
@@ -404,7 +404,7 @@ class Feeder:
         self.table.ellipse(head, vec(kind.center), major, minor, kind.start_param, kind.end_param)
 
     def face(self, head: Head, kind: FaceKind, entity: Entity) -> None:
-        if kind.points and is_spatial(kind.points):
+        if is_spatial(kind.points):
             self.spatial("3DFACE")
         if not kind.filled:
             head = (*head[:3], "3DFACE")
@@ -449,7 +449,7 @@ class Feeder:
         m, n = msgspec.json.decode(entity.props).get("dxf.polygon_mesh") or (0, 0)
         if m * n and m * n != len(kind.vertices):
             raise ReadError("a smoothed mesh, which the fast reader draws wrong")
-        if kind.vertices and is_spatial(kind.vertices):
+        if is_spatial(kind.vertices):
             self.spatial("MESH")
         self.table.faces(head, [vec(p) for p in kind.vertices], kind.faces)
 

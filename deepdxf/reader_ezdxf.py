@@ -61,7 +61,7 @@ class Feeder:
         """The space, then every block that an INSERT of the space or of a fed block names."""
         self.owner(None, space, (0.0, 0.0))
         done: set[str] = set()
-        while waiting := [name for name in self.table.names["block"] if name not in done]:
+        while waiting := [name for name in self.table.blocks if name not in done]:
             for name in waiting:
                 done.add(name)
                 if name in self.document.blocks:

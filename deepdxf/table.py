@@ -44,8 +44,10 @@ C = EntityClass
 NAN = math.nan
 Point = Sequence[float]  # x, y and perhaps z, world coordinates
 Head = tuple[int, str, int, str]  # handle (0 = none), layer, colour, DXF type
-PADDING = {count: (NAN,) * (N_SCALARS - count) for count in range(N_SCALARS + 1)}
-ROW_FIELDS = ("cls", "handle", "layer", "color", "dxftype", "text_index", "block_index", "vertex_count", "knot_count")
+ROW_FIELDS = (
+    "cls", "handle", "layer", "color", "dxftype", "text_index", "block_index", "scalar_count", "vertex_count",
+    "knot_count",
+)  # fmt: skip
 MAX_HANDLE = 2**63 - 1  # a larger one is damage, and counts as none
 HUGE = 1e100  # numbers beyond are damage: squares of larger ones would soon be infinite
 EDGE_ON = 1e-6  # area that is left of a unit square in a plane seen from its edge
@@ -71,16 +73,23 @@ class Limits:
 
 
 class Table:
-    """Rows as Python lists while a feeder fills them; `drawing` turns them into a `Drawing`."""
+    """Rows as Python lists while a feeder fills them; `drawing` turns them into a `Drawing`.
+
+    The lists are flat: objects that hold others would keep the garbage collector busy.
+    """
 
     def __init__(self) -> None:
-        self.rows: list[tuple[int, ...]] = []  # ROW_FIELDS
-        self.scalars: list[float] = []
+        self.count = 0  # of rows
+        self.rows: list[int] = []  # ROW_FIELDS of one row after the other
+        self.scalars: list[float] = []  # those that each row has
         self.vertices: list[float] = []
         self.vertex_path: list[int] | None = None  # made when the first row of several paths comes
         self.knots: list[float] = []
         self.normals: dict[int, Point] = {}
-        self.names: dict[str, dict[str, int]] = {"layer": {}, "dxftype": {}, "block": {}}
+        # numbers of the names, given at their first use
+        self.layers: dict[str, int] = {}
+        self.dxftypes: dict[str, int] = {}
+        self.blocks: dict[str, int] = {}
         self.texts: list[str] = []
         self.fields: list[tuple[str, str]] = []
         self.owners: dict[str | None, tuple[int, int]] = {}  # block name (None = the space) -> rows
@@ -102,23 +111,15 @@ class Table:
         """Count an entity that breaks its feeder; the others go on."""
         self.problem("broken-entity", f"{dxftype} that cannot be interpreted left out ({type(error).__name__})")
 
-    def name(self, kind: str, name: str) -> int:
-        """Number of a layer, DXF type or block name, given at its first use."""
-        names = self.names[kind]
-        number = names.get(name)
-        if number is None:
-            number = names[name] = len(names)
-        return number
-
     def begin(self, owner: str | None, base_point: Point = (0.0, 0.0)) -> None:
         """The rows that follow belong to this block, or to the space (None)."""
-        self.owners[owner] = (len(self.rows), len(self.rows))
+        self.owners[owner] = (self.count, self.count)
         if owner is not None:
             self.base_points[owner] = base_point
 
     def end(self, owner: str | None) -> None:
         """The owner's rows are complete."""
-        self.owners[owner] = (self.owners[owner][0], len(self.rows))
+        self.owners[owner] = (self.owners[owner][0], self.count)
 
     def row(
         self,
@@ -140,9 +141,9 @@ class Table:
             text_index = len(self.texts)
             self.texts.append(text)
         if block is not None:
-            block_index = self.name("block", block)
+            block_index = self.blocks.setdefault(block, len(self.blocks))
         if normal is not None and normal[2] < 1.0 - FLAT:
-            self.normals[len(self.rows)] = normal
+            self.normals[self.count] = normal
         count = len(vertices) // 3
         if paths is not None:
             if self.vertex_path is None:
@@ -152,9 +153,21 @@ class Table:
             self.vertex_path += [0] * count
         if handle > MAX_HANDLE:
             handle = 0
-        layer_index, dxftype_index = self.name("layer", layer), self.name("dxftype", dxftype)
-        self.rows.append((cls, handle, layer_index, color, dxftype_index, text_index, block_index, count, len(knots)))
-        self.scalars += scalars + PADDING[len(scalars)]
+        layers, dxftypes = self.layers, self.dxftypes
+        self.rows += (
+            cls,
+            handle,
+            layers.setdefault(layer, len(layers)),
+            color,
+            dxftypes.setdefault(dxftype, len(dxftypes)),
+            text_index,
+            block_index,
+            len(scalars),
+            count,
+            len(knots),
+        )
+        self.count += 1
+        self.scalars += scalars
         self.vertices += vertices
         self.knots += knots
 
@@ -378,7 +391,7 @@ class Table:
         rows, parent, depth, matrix = self.expand(table, limits)
         shapes = table.shapes.take(rows)
         layer, color = table.layer[rows], table.color[rows]
-        inherit(layer, color, parent, depth, self.names["layer"].get("0", -1))
+        inherit(layer, color, parent, depth, self.layers.get("0", -1))
         if depth.any():
             shapes = transform_shapes(shapes, matrix)
         box = boxes(shapes)
@@ -395,10 +408,10 @@ class Table:
             text_index=table.text_index[rows],
             block_index=table.block_index[rows],
             box=box,
-            layers=tuple(map(decode_characters, self.names["layer"])),
-            dxftypes=tuple(self.names["dxftype"]),
+            layers=tuple(map(decode_characters, self.layers)),
+            dxftypes=tuple(self.dxftypes),
             texts=tuple(self.texts),
-            blocks=tuple(map(decode_characters, self.names["block"])),
+            blocks=tuple(map(decode_characters, self.blocks)),
             unit_mm=unit_mm,
             space=space,
             format=source["format"],
@@ -468,7 +481,7 @@ class Table:
 
         Level by level: all INSERTs of a level become their copies, all copies their blocks' rows, all at once.
         """
-        names = list(self.names["block"])
+        names = list(self.blocks)
         start = np.full((len(names) + 1, 2), 0)
         base = np.zeros((len(names) + 1, 2))
         known = np.zeros(len(names) + 1, bool)
@@ -588,16 +601,17 @@ class Columns:
 
     @classmethod
     def of(cls, table: Table) -> Columns:
-        column = dict(
-            zip(ROW_FIELDS, np.array(table.rows, np.int64).reshape(-1, len(ROW_FIELDS)).T.copy(), strict=True)
-        )
+        rows = np.array(table.rows, np.int64).reshape(-1, len(ROW_FIELDS))
+        column = dict(zip(ROW_FIELDS, np.ascontiguousarray(rows.T), strict=True))
+        scalars = np.full((table.count, N_SCALARS), NAN)
+        scalars[np.arange(N_SCALARS) < column.pop("scalar_count")[:, None]] = table.scalars
         vertex_start = np.concatenate([[0], np.cumsum(column.pop("vertex_count"))])
         path = (
             np.zeros(vertex_start[-1], np.int32) if table.vertex_path is None else np.array(table.vertex_path, np.int32)
         )
         shapes = Shapes(
             column.pop("cls").astype(np.uint8),
-            np.array(table.scalars, float).reshape(-1, N_SCALARS),
+            scalars,
             np.array(table.vertices, float).reshape(-1, 3),
             vertex_start,
             path,
