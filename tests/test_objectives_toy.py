@@ -33,7 +33,7 @@ TOY: dict[str, dict[str, Any]] = {
     "byol": {"hidden": 64},
     "simsiam": {"hidden": 64},
     "cpc": {"ahead": 3, "hidden": 32, "lasting": False},  # noise that lasts can be foretold as well
-    "replaced-entity": {"lasting": False, "steps": 300},  # and shared noise shows a stranger
+    "replaced-entity": {"lasting": False, "steps": 400},  # and shared noise shows a stranger
 }
 # One name for each function or class: others are the same under other defaults. The variance term compares no drawings.
 BY_PATH = {entry.path: name for name, entry in reversed(objectives.OBJECTIVES.items())}
@@ -116,5 +116,7 @@ def test_dino_without_sharpening_or_centring() -> None:
     assert uncentred.spread()[1] < 0.9 * sound.spread()[1]
 
 
-def test_a_bank_that_follows_at_once_collapses() -> None:
-    assert collapsed(train("instdisc", momentum_=0.5, lr=1e-2, steps=200)[0])
+def test_a_bank_that_follows_at_once_teaches_nothing() -> None:
+    """The published μ is for rows that are met once an epoch, not in every step."""
+    toy, before = train("instdisc", momentum_=0.5)
+    assert toy.recall() < before + 0.1

@@ -11,7 +11,8 @@ from deepdxf.objectives.parts import EPS, average, fp32, predictor, standardise
 class BYOL(nn.Module):
     """2 − 2 cos(p(z_a), momentum_b) + 2 − 2 cos(p(z_b), momentum_a); owns the predictor p.
 
-    What keeps it from the point where all vectors are equal: the predictor, and targets that move slowly.
+    What keeps it from the point where all vectors are equal: the predictor, targets that move slowly, and projections that
+    are standardised over the batch, in place of the BatchNorm in the paper's heads.
     """
 
     def __init__(self, width: int, hidden: int = 4096) -> None:

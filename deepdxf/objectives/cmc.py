@@ -16,7 +16,10 @@ from deepdxf.objectives.parts import BankNCE, fp32, unit
 
 
 class CMC(nn.Module):
-    """Owns a bank for each of ``views`` codes. ``negatives``: 4096 as in the published script (paper: 16384)."""
+    """Owns a bank for each of ``views`` codes. ``negatives``: 4096 as in the published script (paper: 16384).
+
+    For ``momentum`` see `InstDisc`.
+    """
 
     def __init__(
         self,

@@ -8,7 +8,11 @@ from deepdxf.objectives.parts import BankNCE, fp32, unit
 
 
 class InstDisc(nn.Module):
-    """Owns the bank. One view a drawing and step: the other is what the bank remembers."""
+    """Owns the bank. One view a drawing and step: the other is what the bank remembers.
+
+    ``momentum`` 0.5 is for rows that are met once in many steps. Where a batch is a large share of the drawings, all rows
+    follow each step and run along with the vectors that they should hold apart: take 0.99 there.
+    """
 
     def __init__(
         self, width: int, count: int, negatives: int = 4096, temperature: float = 0.07, momentum: float = 0.5

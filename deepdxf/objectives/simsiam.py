@@ -11,7 +11,9 @@ from deepdxf.objectives.parts import EPS, average, fp32, predictor, standardise
 class SimSiam(nn.Module):
     """1 − ½ [cos(p(z_a), z_b) + cos(p(z_b), z_a)] with no gradient through z; owns the predictor p.
 
-    The paper's loss plus 1: never negative, same gradient. The paper keeps the learning rate of the predictor constant.
+    The paper's loss plus 1: never negative, same gradient. z is standardised over the batch, as by the BatchNorm without
+    scale at the end of the paper's head; without it this collapses, stopped gradient or not. The paper keeps the learning
+    rate of the predictor constant.
     """
 
     def __init__(self, width: int, hidden: int = 512) -> None:
