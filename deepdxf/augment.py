@@ -31,10 +31,11 @@ from deepdxf.drawing import (
     FloatArray,
     IntArray,
     gather_ranges,
+    is_any,
 )
 from deepdxf.encoder import Switches
 from deepdxf.errors import DeepDXFError
-from deepdxf.geometry import TEXTS, Shapes, arc_sweep, boxes, bulge_arcs, edges, transform, transform_shapes
+from deepdxf.geometry import TEXTS, Shapes, arc_boxes, arc_sweep, boxes, bulge_arcs, edges, transform, transform_shapes
 from deepdxf.graph import STEPS, Blocks, DrawingCode, EntityGraph, Relation
 from deepdxf.sequence import ClassicCode
 from deepdxf.vocabulary import (
@@ -95,8 +96,10 @@ def _replaced(drawing: Drawing, keep: BoolArray, of: IntArray, shapes: Shapes, *
         **columns: (m,) values of new rows that differ from those of the row that they stand behind.
     """
     old: dict[str, Any] = {name: getattr(drawing, name) for name in (*ROW_COLUMNS, "depth", "parent")}
-    new = {name: columns.get(name, values[of]) for name, values in old.items()}
-    new |= {"cls": shapes.cls, "scalars": shapes.scalars, "box": boxes(shapes)}
+    if "box" not in columns:
+        columns["box"] = _boxes(shapes)
+    columns |= {"cls": shapes.cls, "scalars": shapes.scalars}
+    new = {name: columns[name] if name in columns else values[of] for name, values in old.items()}
     longer: dict[str, Any] = {
         name: np.concatenate([values, new[name].astype(values.dtype)]) for name, values in old.items()
     }
@@ -113,6 +116,16 @@ def _replaced(drawing: Drawing, keep: BoolArray, of: IntArray, shapes: Shapes, *
     place = np.concatenate([np.arange(len(drawing)), of])
     rows = rows[np.argsort(place[rows], kind="stable")]
     return _numbered(extended.select(rows))
+
+
+def _boxes(shapes: Shapes) -> FloatArray:
+    """`geometry.boxes`; for lines, circles and insertion points alone in a fraction of its time."""
+    if not len(shapes.cls) or not is_any(shapes.cls, C.LINE, C.CIRCLE, C.INSERT).all():
+        return boxes(shapes)
+    reach = np.where(shapes.cls == C.CIRCLE, shapes.scalars[:, 0], 0.0)[:, None]
+    points, start = shapes.vertices[:, :2], shapes.vertex_start[:-1]
+    low, high = np.minimum.reduceat(points, start), np.maximum.reduceat(points, start)
+    return np.concatenate([low - reach, high + reach], axis=1)
 
 
 def _shapes(cls: NDArray, vertices: FloatArray, counts: IntArray, **scalars: FloatArray) -> Shapes:
@@ -164,6 +177,11 @@ def _side(drawing: Drawing) -> float:
     return max(drawing.size) or 1.0
 
 
+def _share(rng: Generator, strength: float) -> float:
+    """None in half of the cases, else up to ``strength``: not every view suffers everything at once."""
+    return strength * max(float(rng.uniform(-1.0, 1.0)), 0.0)
+
+
 def _some(rng: Generator, rows: IntArray, share: float) -> IntArray:
     """Each of the rows with the probability ``share``."""
     return rows[rng.random(len(rows)) < share]
@@ -201,8 +219,10 @@ def explode(drawing: Drawing, rows: IntArray) -> Drawing:
         start=np.degrees(low) % 360.0,
         end=np.degrees(high) % 360.0,
     )
+    box = np.concatenate([np.minimum(p, q), np.maximum(p, q)], axis=1)
+    box[arc] = arc_boxes(centre[arc], radius[arc], begin[arc], sweep[arc])
     drawing, types = _typed(drawing, "LINE", "ARC")
-    return _replaced(drawing, ~chosen, owner, shapes, dxftype=types[arc.astype(int)])
+    return _replaced(drawing, ~chosen, owner, shapes, dxftype=types[arc.astype(int)], box=box)
 
 
 class _Strokes(NamedTuple):
@@ -219,7 +239,7 @@ MEETING, LONGEST_ARC = 1e-7, 350.0
 
 
 def _strokes(drawing: Drawing, rows: IntArray) -> _Strokes:
-    rows = rows[np.isin(drawing.cls[rows], (C.LINE, C.ARC))]
+    rows = rows[is_any(drawing.cls[rows], C.LINE, C.ARC)]
     first = drawing.vertex_start[rows]
     arc = drawing.cls[rows] == C.ARC
     ends = np.stack([drawing.vertices[first, :2], drawing.vertices[drawing.vertex_start[rows + 1] - 1, :2]], axis=1)
@@ -339,9 +359,8 @@ def join(drawing: Drawing, rows: IntArray) -> Drawing:
     keep[gone] = False
     drawing, types = _typed(drawing, "LWPOLYLINE")
     of = np.minimum.reduceat(gone, start)
-    by_place = np.argsort(of, kind="stable")
-    shapes = shapes.take(by_place)
-    return _replaced(drawing, keep, of[by_place], shapes, dxftype=np.repeat(types, len(of)))
+    by_row = np.argsort(of, kind="stable")
+    return _replaced(drawing, keep, of[by_row], shapes.take(by_row), dxftype=np.repeat(types, len(of)))
 
 
 def split(drawing: Drawing, rows: IntArray, share: FloatArray) -> Drawing:
@@ -371,13 +390,15 @@ def merge(drawing: Drawing, rows: IntArray) -> Drawing:
     keep = np.ones(len(drawing), bool)
     keep[gone] = False
     of = np.minimum.reduceat(strokes.row[order], start[:-1])[several]
-    by_place = np.argsort(of, kind="stable")
-    return _replaced(drawing, keep, of[by_place], _lines(p[by_place], q[by_place]))
+    by_row = np.argsort(of, kind="stable")
+    return _replaced(drawing, keep, of[by_row], _lines(p[by_row], q[by_row]))
 
 
 def reverse(drawing: Drawing, rows: IntArray) -> Drawing:
     """LINE, LWPOLYLINE and SPLINE rows drawn from their other end: bulges change sign, knots run backwards."""
-    rows = rows[np.isin(drawing.cls[rows], (C.LINE, C.LWPOLYLINE, C.SPLINE))]
+    rows = rows[is_any(drawing.cls[rows], C.LINE, C.LWPOLYLINE, C.SPLINE)]
+    if not len(rows):
+        return drawing
     place, start = gather_ranges(drawing.vertex_start, rows)
     lengths = np.diff(start)
     ends = np.repeat(drawing.vertex_start[rows] + drawing.vertex_start[rows + 1] - 1, lengths)
@@ -443,7 +464,8 @@ def block(drawing: Drawing, first: int, last: int) -> Drawing:
 
 
 # --- kinds for drawings ----------------------------------------------------------------------------------------------
-# Each takes the drawing, chance and its strength: a probability or a largest amount, as `KINDS` says.
+# Each takes the drawing, chance and its strength, as `KINDS` says: the probability that it acts, or the largest share
+# of the drawing, in the half of the cases in which it acts.
 
 POSES = Switches(mirror=True, rotation=True).poses  # four turns, then the same mirrored
 LARGEST_ANGLE = 5.0  # degrees
@@ -480,20 +502,33 @@ Map = Callable[[Drawing, Generator, float], FloatArray]
 MAPS: dict[str, Map] = {"scale": _scale, "shift": _shift, "tilt": _tilt, "rotate": _rotate, "flip": _flip}
 
 
+def units(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
+    """Millimetres as inches, any other unit as millimetres: the same size, other numbers. No unit, no change."""
+    if (unit := _other_unit(drawing, rng, strength)) is None:
+        return drawing
+    return replace(transform(drawing, _in_unit(drawing, unit)), unit_mm=unit)
+
+
+def _other_unit(drawing: Drawing, rng: Generator, strength: float) -> float | None:
+    if drawing.unit_mm is None or rng.random() >= strength:
+        return None
+    return INCH_MM if drawing.unit_mm == 1.0 else 1.0
+
+
+def _in_unit(drawing: Drawing, unit: float) -> FloatArray:
+    return np.column_stack([np.eye(2) * ((drawing.unit_mm or unit) / unit), np.zeros(2)])
+
+
+def _after(then: FloatArray, first: FloatArray) -> FloatArray:
+    """(3, 3) map that does ``first`` (3, 3), then ``then`` (2, 3)."""
+    return np.asarray(np.vstack([then, [0.0, 0.0, 1.0]]) @ first)
+
+
 def _moved(name: str) -> Callable[[Drawing, Generator, float], Drawing]:
     def kind(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
         return transform(drawing, MAPS[name](drawing, rng, strength))
 
     return kind
-
-
-def units(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
-    """Millimetres as inches, any other unit as millimetres: the same size, other numbers. No unit, no change."""
-    if drawing.unit_mm is None or rng.random() >= strength:
-        return drawing
-    unit = INCH_MM if drawing.unit_mm == 1.0 else 1.0
-    factor = drawing.unit_mm / unit
-    return replace(transform(drawing, np.array([[factor, 0.0, 0.0], [0.0, factor, 0.0]])), unit_mm=unit)
 
 
 def drop(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
@@ -503,7 +538,8 @@ def drop(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
 
 def drop_run(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     """A stretch of entities that were drawn one after the other left out."""
-    length = int(len(drawing) * min(strength, 1.0) * rng.random())
+    if not (length := int(len(drawing) * min(_share(rng, strength), 1.0))):
+        return drawing
     first = int(rng.integers(len(drawing) - length + 1))
     keep = np.ones(len(drawing), bool)
     keep[first : first + length] = False
@@ -534,7 +570,9 @@ def drop_annotation(drawing: Drawing, rng: Generator, strength: float) -> Drawin
 
 def crop(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     """What lies in a window of at least 1 − ``strength`` of the frame's width and height, by box centres."""
-    share = 1.0 - min(strength, 1.0) * rng.random(2)
+    if not (most := min(_share(rng, strength), 1.0)):
+        return drawing
+    share = 1.0 - most * rng.random(2)
     low = drawing.frame[:2] + rng.random(2) * (1.0 - share) * drawing.size
     high = low + share * drawing.size
     centre = (drawing.box[:, :2] + drawing.box[:, 2:]) / 2.0
@@ -542,7 +580,7 @@ def crop(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     return _kept(drawing, inside | ~drawing.visible)
 
 
-SITES = 4096  # places that have a displacement of their own
+SITES = 1024  # places that have a displacement of their own
 
 
 def jitter(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
@@ -550,9 +588,14 @@ def jitter(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
 
     Radii change by as much, at most by half. Numbers of dimensions stay.
     """
-    side = _side(drawing)
+    return _refreshed(_jittered(drawing, drawing, rng, strength))
+
+
+def _jittered(drawing: Drawing, original: Drawing, rng: Generator, strength: float) -> Drawing:
+    """`jitter` by the frame of another drawing, without new boxes: in a view, the map that follows makes them."""
+    side = _side(original)
     table = rng.normal(0.0, strength * side, (SITES, 2))
-    place = np.nan_to_num((drawing.vertices[:, :2] - drawing.frame[:2]) / (side * MEETING) + 0.5)
+    place = np.nan_to_num((drawing.vertices[:, :2] - original.frame[:2]) / (side * MEETING) + 0.5)
     cell = np.floor(np.clip(place, -(2.0**40), 2.0**40)).astype(np.int64)
     site = (cell[:, 0] * 73856093 ^ cell[:, 1] * 19349663) % SITES
     vertices = drawing.vertices.copy()
@@ -561,7 +604,7 @@ def jitter(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     rows = np.flatnonzero((drawing.cls == C.CIRCLE) | (drawing.cls == C.ARC))
     radius = scalars[rows, 0]  # the first scalar of both
     scalars[rows, 0] = np.clip(radius + rng.normal(0.0, strength * side, len(rows)), radius / 2.0, radius * 1.5)
-    return _refreshed(replace(drawing, vertices=vertices, scalars=scalars))
+    return replace(drawing, vertices=vertices, scalars=scalars)
 
 
 def _refreshed(drawing: Drawing) -> Drawing:
@@ -569,10 +612,12 @@ def _refreshed(drawing: Drawing) -> Drawing:
 
 
 def swap(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
-    """Neighbours in drawing order change places, each pair with the probability ``strength``."""
+    """Neighbours in drawing order change places, up to the share ``strength`` of the pairs."""
     rank = np.arange(int((drawing.depth == 0).sum()))
     first = np.arange(int(rng.integers(2)), len(rank) - 1, 2)
-    first = _some(rng, first, strength)
+    first = _some(rng, first, _share(rng, strength))
+    if not len(first):
+        return drawing
     rank[first], rank[first + 1] = first + 1, first
     return _arranged(drawing, rank)
 
@@ -598,7 +643,7 @@ def by_place(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
 
 def duplicate(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     """Entities twice, one over the other, up to the share ``strength``."""
-    again = drawing.visible & (rng.random(len(drawing)) < strength * rng.random())
+    again = drawing.visible & (rng.random(len(drawing)) < _share(rng, strength))
     if not again.any():
         return drawing
     return _numbered(drawing.select(np.repeat(np.arange(len(drawing)), 1 + again)))
@@ -622,7 +667,7 @@ def join_some(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
 
 def split_some(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     """Lines cut in two, up to the share ``strength``."""
-    rows = _some(rng, drawing.rows(C.LINE), strength * rng.random())
+    rows = _some(rng, drawing.rows(C.LINE), _share(rng, strength))
     return split(drawing, rows, rng.uniform(0.2, 0.8, len(rows)))
 
 
@@ -661,13 +706,13 @@ def block_some(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
 
 def reverse_some(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     """Lines, polylines and splines drawn from the other end, up to the share ``strength``."""
-    return reverse(drawing, _some(rng, np.arange(len(drawing)), strength * rng.random()))
+    return reverse(drawing, _some(rng, np.arange(len(drawing)), _share(rng, strength)))
 
 
 def noise(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     """Small lines and circles in the frame, up to the share ``strength`` of the entities, on layers that there are."""
     tops = np.flatnonzero(drawing.depth == 0)
-    number = int(np.ceil(len(drawing) * strength * rng.random()))
+    number = int(np.ceil(len(drawing) * _share(rng, strength)))
     if not len(tops) or not number:
         return drawing
     centre = drawing.frame[:2] + rng.random((number, 2)) * drawing.size
@@ -697,7 +742,7 @@ def noise(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
 def edit(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     """A few entities moved, resized, taken away or added, as a revision does: at least one, up to ``strength`` of all."""
     visible = np.flatnonzero(drawing.visible)
-    number = min(int(np.ceil(len(visible) * strength * rng.random())), len(visible))
+    number = min(int(np.ceil(len(visible) * _share(rng, strength))), len(visible))
     if not number:
         return drawing
     rows = np.sort(rng.choice(visible, number, replace=False))
@@ -715,8 +760,9 @@ def edit(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     centre = np.nan_to_num((box[:, :2] + box[:, 2:]) / 2.0)
     matrix = np.zeros((len(of), 2, 3))
     matrix[:, 0, 0] = matrix[:, 1, 1] = factor
-    matrix[:, :, 2] = centre * (1.0 - factor[:, None]) + np.nan_to_num(by)
-    return _replaced(drawing, keep, of, transform_shapes(Shapes.of(drawing).take(of), matrix))
+    matrix[:, :, 2] = shift = centre * (1.0 - factor[:, None]) + np.nan_to_num(by)
+    shapes = transform_shapes(Shapes.of(drawing).take(of), matrix)
+    return _replaced(drawing, keep, of, shapes, box=box * factor[:, None] + np.tile(shift, 2))
 
 
 SHEETS = (2.0**0.5, 11.0 / 8.5, 17.0 / 11.0)  # longer by shorter side: ISO 216, ANSI A … E
@@ -742,7 +788,7 @@ def _sheet_rows(drawing: Drawing) -> BoolArray:
     low, size = drawing.frame[:2], np.array([width, height])
     box = (drawing.box - np.tile(low, 2)) / np.tile(size, 2)  # the frame is [0, 1]²
     span = box[:, 2:] - box[:, :2]
-    straight = np.isin(drawing.cls, (C.LINE, C.LWPOLYLINE))
+    straight = is_any(drawing.cls, C.LINE, C.LWPOLYLINE)
     edge = (np.minimum(box[:, :2], 1.0 - box[:, 2:]) < 0.06) & (span < 0.01)  # by axis across
     along = straight[:, None] & edge & (span[:, ::-1] > 0.8)
     whole = straight & (span > 0.9).all(axis=1) & (np.diff(drawing.vertex_start) <= 5)
@@ -807,7 +853,7 @@ def translate(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
         return drawing
     length = np.array([len(text) for text in drawing.texts])
     word = np.array([bool(text.strip(NUMERIC)) for text in drawing.texts])
-    rows = np.flatnonzero(np.isin(drawing.cls, TEXTS) & (drawing.text_index >= 0))
+    rows = np.flatnonzero(is_any(drawing.cls, *TEXTS) & (drawing.text_index >= 0))
     rows = rows[word[drawing.text_index[rows]]]
     if not len(rows):
         return drawing
@@ -824,7 +870,7 @@ def translate(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
 
 def untext(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
     """All texts taken away."""
-    return _kept(drawing, ~np.isin(drawing.cls, TEXTS)) if rng.random() < strength else drawing
+    return _kept(drawing, ~is_any(drawing.cls, *TEXTS)) if rng.random() < strength else drawing
 
 
 # --- kinds for codes -------------------------------------------------------------------------------------------------
@@ -1030,7 +1076,7 @@ KINDS: dict[str, tuple[DrawingKind, str]] = {
     "block": (block_some, "a stretch of entities as a block; probability"),
     "by_layer": (by_layer, "order by layer; probability"),
     "by_place": (by_place, "order along a Z-order curve; probability"),
-    "swap": (swap, "neighbours in drawing order swapped; probability of a pair"),
+    "swap": (swap, "neighbours in drawing order swapped; largest share of the pairs"),
     "jitter": (jitter, "places moved; σ as a share of the frame"),
     "units": (units, "millimetres as inches or back; probability"),
     "scale": (_moved("scale"), "another size; factor at most 1 + strength, at least its inverse"),
@@ -1115,18 +1161,27 @@ class Views:
         return [self._drawing(drawing, rng, rung) for rung in self.rungs]
 
     def _drawing(self, drawing: Drawing, rng: Generator, rung: float) -> Drawing:
-        """One view; all affine maps are one, applied at the end."""
-        matrix = np.eye(3)
-        moved = False
+        """One view; all affine maps are one, at the end, which makes the boxes for the jitter before it too."""
+        matrix, unit, moved, original = np.eye(3), None, False, drawing
         for name, (kind, _) in KINDS.items():
-            if not (strength := self._strength(name, rung)):
+            strength = self._strength(name, rung)
+            if not strength:
                 continue
             if name in MAPS:
-                matrix = np.vstack([MAPS[name](drawing, rng, strength), [0.0, 0.0, 1.0]]) @ matrix
+                matrix = _after(MAPS[name](original, rng, strength), matrix)  # its frame is worked out once
+                moved = True
+            elif name == "units":
+                unit = _other_unit(drawing, rng, strength)
+            elif name == "jitter":
+                drawing = _jittered(drawing, original, rng, strength)
                 moved = True
             else:
                 drawing = kind(drawing, rng, strength)
-        return transform(drawing, matrix[:2]) if moved else drawing
+        if unit is not None:
+            matrix = _after(_in_unit(drawing, unit), matrix)
+        if moved or unit is not None:
+            drawing = replace(transform(drawing, matrix[:2]), unit_mm=unit or drawing.unit_mm)
+        return drawing
 
     def codes(self, code: DrawingCode, rng: Generator, rung: float = 1.0) -> DrawingCode:
         """One view of a code, at the share ``rung`` of the strength; the code itself is left as it is."""
