@@ -91,15 +91,16 @@ class StoppingConfig:
     every: Number = 1  # epochs from one validation to the next
     patience: Count = 20  # validations without a better score or a lower loss after which it stops; 0: never
     measure: str = "mAP"  # of `evaluate.METRICS`, on the validation part: the best state is kept by it
-    collapse: bool = True  # stop when embeddings of different drawings become the same
+    collapse: Count = 50  # steps in a row in which all embeddings are nearly one, after which it stops; 0: never
     bad_batches: Number = 5  # batches in a row without a finite loss after which it stops
 
 
 @dataclass(frozen=True)
 class CheckpointConfig:
-    """How often the state is written from which a run can go on."""
+    """What is written, and how often: the state from which a run can go on, and the model."""
 
     every: Number = 500  # steps, and at the end of every epoch
+    onnx: bool = True  # in the end, write the graph that serves without torch, which takes 10 seconds or more
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from deepdxf.report import write_json
 from deepdxf.tracking import Tracker
 from deepdxf.train import (
     EVALUATION,
+    MODEL_FOLDER,
     TrainingError,
     begin,
     fit,
@@ -93,7 +94,7 @@ def finetune(
     better = fitted.score > before["own"]
     report: dict[str, Any] = {
         "better": better,
-        "model": str(folder / "model" if better else model),
+        "model": str(folder / MODEL_FOLDER if better else model),
         "measure": measure,
         "drawings": {"training": len(parts.train), "check": len(parts.validation)},
         "before": before,
@@ -102,7 +103,8 @@ def finetune(
         "stopped": fitted.stopped,
     }
     if better:
-        save_model(fitted.model, folder / "model")
+        card = f"# Model of DeepDXF\n\nFine-tuned from {model} on {len(store)} drawings.\n"
+        save_model(fitted.model, folder / MODEL_FOLDER, card, onnx=config.checkpoint.onnx)
     write_json(folder / EVALUATION, report)
     return report
 

@@ -54,6 +54,8 @@ from deepdxf.watch import Watch
 
 FORMAT = 1  # of checkpoints
 CONFIG, CHECKPOINT, BEST, EVALUATION = "config.yaml", "checkpoint.pt", "best.pt", "evaluation.json"
+MODEL_FOLDER = "model"
+NEVER = 1 << 60  # a number of steps
 VALIDATION_EPOCH = (
     1 << 30
 )  # "epoch" of the views of validation drawings: the same every time, and never one of training
@@ -282,7 +284,7 @@ def fit(
     averaged = copy.deepcopy(learner.model).requires_grad_(False).eval()
     optimiser = optimiser_for(learner.branches(), config.optimiser, config.batch.drawings)
     scaler = torch.amp.GradScaler(device.type, enabled=config.precision.name == "fp16")
-    watch = Watch(learner.chance)
+    watch = Watch(learner.chance, patience=config.stopping.collapse or NEVER)
     state = State(config, learner, averaged, optimiser, scaler, watch, Progress())
     if resume and (folder / CHECKPOINT).exists():
         state.load(folder / CHECKPOINT)
@@ -325,8 +327,8 @@ def fit(
                 tracker.record("train", progress.step, progress.epoch, figures)
                 for warning in state.warnings:
                     tracker.log(f"warning: {warning}")
-                if watch.collapsed and config.stopping.collapse:
-                    raise TrainingError(f"training stopped: {state.warnings[-1]}; stopping.collapse=false goes on")
+                if watch.collapsed:
+                    raise TrainingError(f"training stopped: {state.warnings[-1]}; stopping.collapse=0 goes on")
                 # not behind the last batch of an epoch: the validation that follows belongs to it
                 within = batch is not batches[-1] and progress.step < steps
                 if within and progress.step % config.checkpoint.every == 0 and among.first:
@@ -725,6 +727,28 @@ def finish(
             lines.append(f"{encoder:18}" + "  ".join(f"{m} {result.mean(m):.3f}" for m in IN_SHORT))
         for line in lines:
             Tracker.write(folder, line, quiet)
-    save_model(fitted.model, folder / "model")
+    report["model"] = save_model(fitted.model, folder / MODEL_FOLDER, card_of(config, report), onnx=config.checkpoint.onnx)
     write_json(folder / EVALUATION, report)
     return report
+
+
+def card_of(config: TrainConfig, report: Mapping[str, Any]) -> str:
+    """A model's card: what it was trained on, and how well it does."""
+    data = config.data
+    sources = [*data.drawings, *([f"{data.synthetic} generated drawings"] if data.synthetic else [])]
+    lines = [
+        "# Model of DeepDXF",
+        "",
+        f"Trained for {report['steps']} steps of {config.batch.drawings} drawings on "
+        f"{', '.join(sources) or data.store}; {report['stopped']}.",
+        f"Terms of the loss: {', '.join(f'{name} ({term.objective})' for name, term in config.terms.items())}.",
+        "",
+        f"Search among the {report['drawings']} drawings of the {report['part']} part, which training has not seen:",
+        "",
+        f"| | {' | '.join(IN_SHORT)} |",
+        f"|---|{'---|' * len(IN_SHORT)}",
+    ]
+    for name, figures in report["encoders"].items():
+        means = [figures["metrics"][metric]["mean"] for metric in IN_SHORT]
+        lines.append(f"| {name} | {' | '.join('–' if mean is None else f'{mean:.3f}' for mean in means)} |")
+    return "\n".join(lines) + "\n"
