@@ -7,12 +7,10 @@ for the first tenth of the run, then 5 % growing to 50 %, then back (`joining`).
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from deepdxf.objectives.cross_code import LARGEST_SCALE, cross_code
+from deepdxf.objectives.cross_code import LearnedCrossCode
 from deepdxf.objectives.parts import fp32, mixing_share, unit
 
 
@@ -22,7 +20,7 @@ class ECLIP(nn.Module):
     def __init__(self, temperature: float = 0.07, alpha: float = 0.2) -> None:
         super().__init__()
         self.alpha = alpha
-        self.log_scale = nn.Parameter(torch.tensor(-math.log(temperature)))
+        self.contrast = LearnedCrossCode(temperature)
 
     @fp32
     def forward(self, z_a: Tensor, z_b: Tensor, *, same: Tensor | None = None, step: int = 1, steps: int = 2) -> Tensor:
@@ -30,8 +28,6 @@ class ECLIP(nn.Module):
 
         ``same`` (b, b) tells which rows are other views or revisions of a drawing; a row without any makes no pair.
         """
-        with torch.no_grad():
-            self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
         a, b = unit(z_a), unit(z_b)
         n = len(a)
         known = torch.zeros(n, n, dtype=torch.bool, device=a.device) if same is None else same.clone()
@@ -44,7 +40,8 @@ class ECLIP(nn.Module):
             place = torch.cat([torch.arange(n, device=a.device), row])
             a, b = torch.cat([a, share * a[row] + (1.0 - share) * a[expert]]), b[place]
             known = known[place][:, place] | (place == place[:, None])
-        return cross_code(a, b, temperature=torch.exp(-self.log_scale), same=known)
+        loss: Tensor = self.contrast(a, b, same=known)
+        return loss
 
 
 def joining(share: float) -> float:
