@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -107,13 +108,16 @@ def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
 
 
 def load(name: str = "descriptor") -> Encoder:
-    """The encoder of that name.
+    """The encoder of that name; the path of a folder is a trained model.
 
     Raises:
-        EncoderError: the name is unknown, or the encoder needs an extra that is not installed.
+        EncoderError: the name is unknown, the model cannot be read, or an extra is needed that is not installed.
     """
-    if name not in ENCODERS:
-        raise EncoderError(f"unknown encoder {name!r}; known are {', '.join(ENCODERS)}")
-    module, cls, _ = ENCODERS[name]
-    encoder: Encoder = getattr(importlib.import_module(module), cls)()
+    if name in ENCODERS:
+        module, cls, _ = ENCODERS[name]
+        encoder: Encoder = getattr(importlib.import_module(module), cls)()
+    elif Path(name).is_dir():
+        encoder = importlib.import_module("deepdxf.learned").Learned(name)
+    else:
+        raise EncoderError(f"unknown encoder {name!r}; known are {', '.join(ENCODERS)}, and folders of trained models")
     return encoder

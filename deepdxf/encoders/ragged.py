@@ -42,7 +42,7 @@ def number(x: Tensor, least: int = 0) -> int:
     """A whole number that a tensor holds, for shapes; at least ``least``."""
     value: int = x.clamp(min=least).item()  # type: ignore[assignment]
     if exporting():
-        torch._check(value >= least)
+        torch._check(value >= least)  # type: ignore[no-untyped-call]
     return value
 
 

@@ -214,7 +214,9 @@ class Funnel(nn.Module):
             half, half_mask = step(x, mask)
             kept = x.shape[1] // 2
             x = torch.where(short[:, None, None], x[:, :kept], half)
-            mask = torch.where(short[:, None], mask[:, :kept], half_mask)
+            mask = (short[:, None] & mask[:, :kept]) | (
+                ~short[:, None] & half_mask
+            )  # ONNX has no choice of truth values
         for layer in self.layers:
             x = layer(x, mask)
         return x, mask
@@ -233,7 +235,7 @@ class Halving(nn.Module):
         """(b, s / 2, d) and (b, s / 2) of zero-padded (b, s, d), s even, and (b, s); padding comes out as zeros."""
         y = F.gelu(self.first(x.transpose(1, 2)))
         y = lowest_outside(y, mask[:, None])
-        half = mask.reshape(len(mask), -1, 2).any(2)
+        half = mask.reshape(mask.shape[0], -1, 2).any(2)
         y = torch.where(half[:, None], y.reshape(*y.shape[:2], -1, 2).amax(3), 0.0)
         return self.norm((y + self.second(y)).transpose(1, 2)) * half[:, :, None], half
 
