@@ -47,7 +47,7 @@ STAYS = 0.5  # the drawing as it lies is taken unless another map matches more t
 SETTLED = 0.8  # with so much of the smaller drawing covered, it stays where it lies, and no other scale is tried
 ENOUGH = 0.999  # and with so much, no other turn or mirror
 PREFERRED = 1.001  # a pose further down the list must match so much better
-LEAST_COVER = 0.15  # of the smaller drawing; with less in common, or fewer than three strokes, there is no map
+LEAST_COVER = 0.15  # of the smaller drawing; with less, or fewer than three strokes of larger ones, there is no map
 
 UNTURNED = [KINDS.index(name) for name in ("line", "circle", "point")]  # kinds whose box's middle turns with them
 WHOLE = KINDS.index("polyline")  # its edges are strokes too
@@ -171,7 +171,7 @@ def align_strokes(
                 break
         if best.cover >= SETTLED:
             break
-    if best.cover < LEAST_COVER or (best.matched < 3 and best.cover < SETTLED):
+    if best.cover < LEAST_COVER or (best.matched < 3 and best.share < SETTLED):
         return replace(nothing, matched=best.matched, cover=best.cover, share=best.share)
     return replace(best, found=True)
 

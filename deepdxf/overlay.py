@@ -43,9 +43,9 @@ LOOKS = (
     Look("removed", "removed (only in A)", "#c24a00", 2.0, (7, 4), MINUS),
     Look("added", "added (only in B)", "#0067a8", 2.8, (), PLUS),
     Look("changed", "changed (as in B)", "#8a2273", 2.2, (12, 3, 2, 3), WAVE),
-    Look("changed-old", "changed (as in A)", "#8a2273", 1.2, (1, 3), ""),
+    Look("changed-old", "changed (as in A)", "#8a2273", 1.6, (1.6, 3.2), ""),
     Look("moved", "moved (place in B)", "#006b4f", 2.2, (16, 5), ARROW),
-    Look("moved-old", "moved (place in A)", "#006b4f", 1.2, (1, 3), ""),
+    Look("moved-old", "moved (place in A)", "#006b4f", 1.6, (1.6, 3.2), ""),
     Look("properties", "other layer, colour or style only", "#7a6200", 1.6, (4, 2, 1, 2, 1, 2), DOTS),
 )
 NUMBER = {look.name: k for k, look in enumerate(LOOKS)}
@@ -53,7 +53,12 @@ PROPERTIES = {"layer", "colour", "style"}
 SIDE = 1400  # longer side of the picture, pixels
 PAGE_SIDE = 4000  # of the page's picture, which is zoomed into
 NARROWEST = 0.25  # of the longer side
-BADGE, APART = 7.0, 15.0  # radius of a mark, distance of marks; pixels
+BADGE = 7.0  # radius of a mark, pixels
+APART, CROWDED_APART, CROWDED = (
+    15.0,
+    60.0,
+    60,
+)  # distance of marks of a kind, pixels; the second from so many differences
 BADGES = 300
 LISTED = 2000  # differences that a page lists
 
@@ -83,6 +88,11 @@ class _Sheet:
         share = np.maximum(extent / extent.max(), NARROWEST)
         width, height = (int(v) for v in np.round(side * share / share.max()))
         return cls(laid, b, comparison, View(frame, width, height))
+
+    @property
+    def apart(self) -> float:
+        """Least distance of marks of one kind, grid steps."""
+        return GRID * (CROWDED_APART if len(self.comparison.differences) > CROWDED else APART)
 
     def groups(self) -> tuple[IntArray, IntArray]:
         """Look of every row of A and of B; −1 = not drawn, B shows the same."""
@@ -129,12 +139,17 @@ class _Sheet:
         """Lines from old places to new ones."""
         look = LOOKS[NUMBER["moved"]]
         parts = []
-        for d in self.comparison.of("moved")[:BADGES]:
+        drawn: list[tuple[float, float, float, float]] = []
+        for d in self.comparison.of("moved"):
             assert d.a and d.b
             (ax, ay), (bx, by) = (_middle(self.box(place, place is d.a)) for place in (d.a, d.b))
             length = math.hypot(bx - ax, by - ay)
-            if length < 4 * GRID:
+            arrow = ax, ay, bx, by
+            # what moved together has one arrow
+            together = (math.dist(arrow, other) < self.apart for other in drawn)
+            if length < 4 * GRID or len(drawn) >= BADGES or any(together):
                 continue
+            drawn.append(arrow)
             ux, uy = (bx - ax) / length, (by - ay) / length
             tip = min(6.0 * GRID, length / 2)
             wings = [(bx - tip * (ux + s * 0.5 * uy), by - tip * (uy - s * 0.5 * ux)) for s in (1, -1)]
@@ -159,7 +174,7 @@ class _Sheet:
             x, y = (x0 + x1) / 2, y0 - BADGE * GRID  # above its box, inside of the picture
             x = min(max(x, BADGE * GRID), (self.view.width - BADGE) * GRID)
             y = min(max(y, BADGE * GRID), (self.view.height - BADGE) * GRID)
-            near = (other == name and math.hypot(x - u, y - v) < APART * GRID for other, u, v in taken)
+            near = (other == name and math.hypot(x - u, y - v) < self.apart for other, u, v in taken)
             if len(taken) >= BADGES or any(near):
                 continue
             taken.append((name, x, y))
@@ -181,9 +196,9 @@ def _badge(look: Look, radius: float) -> str:
 
 def _style(look: Look, pixel: float) -> str:
     dash = f' stroke-dasharray="{" ".join(f"{v * pixel:g}" for v in look.dash)}"' if look.dash else ""
-    return (
-        f'stroke="{look.color}" fill="{look.color}" stroke-width="{look.width * pixel:g}"{dash} stroke-linejoin="round"'
-    )
+    faint = ' fill-opacity="0.3"' if look.name.endswith("-old") else ""  # texts of A lie under those of B
+    color = f'stroke="{look.color}" fill="{look.color}"'
+    return f'{color} stroke-width="{look.width * pixel:g}"{dash}{faint} stroke-linejoin="round"'
 
 
 def overlay_svg(a: Drawing, b: Drawing, comparison: Comparison, *, names: tuple[str, str] = ("A", "B")) -> str:
