@@ -1,6 +1,6 @@
 """All measurements, or those that are named: prints tables, stores them as JSON.
 
-    python -m benchmarks [reading indexing searching encoding codes views ann] [--corpus DIR] [--out FILE.json]
+    python -m benchmarks [reading indexing searching encoding embedding codes views ann] [--corpus DIR] [--out FILE.json]
 
 Without the corpus of real drawings, synthetic ones take its place, and the tables say so.
 """
@@ -15,7 +15,8 @@ from pathlib import Path
 
 from benchmarks.common import Goal, find_corpus, goals_table, machine
 
-BENCHMARKS = ("reading", "indexing", "searching", "encoding", "codes", "views", "ann")  # modules with `measure(corpus)`
+# modules with `measure(corpus)`
+BENCHMARKS = ("reading", "indexing", "searching", "encoding", "embedding", "codes", "views", "ann")
 
 
 def main() -> None:

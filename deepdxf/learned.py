@@ -20,12 +20,16 @@ from deepdxf.graph import encode
 class Learned:
     """The model in a folder, an `Encoder`.
 
-    Codes are limited to the model's number of rows (4,096); longer drawings are known by their first ones. A process
-    that others started uses one thread, for its siblings have the other cores.
+    Codes are limited to the model's number of rows (4,096); longer drawings are known by their first ones.
     """
 
-    def __init__(self, folder: str | Path) -> None:
+    def __init__(self, folder: str | Path, threads: int | None = None) -> None:
         """Load a model.
+
+        Args:
+            folder: of the model.
+            threads: that compute; None: one in a process that another one started, whose siblings have the other cores,
+                else all cores.
 
         Raises:
             EncoderError: there is no model, it is damaged, or onnxruntime is not installed.
@@ -42,8 +46,9 @@ class Learned:
         self._tells_size = True
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
-        if multiprocessing.parent_process() is not None:
-            options.intra_op_num_threads = 1
+        if threads is None:
+            threads = 0 if multiprocessing.parent_process() is None else 1  # 0: all cores
+        options.intra_op_num_threads = threads
         path = Path(folder) / GRAPH
         if not path.is_file():
             raise EncoderError(f"{folder}: no {GRAPH}; save the model again with it (checkpoint.save_model)")

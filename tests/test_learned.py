@@ -146,7 +146,8 @@ def test_sheets_are_cut_as_the_model_was_trained(folder: Path, learned: Learned,
 
 
 def test_one_thread_in_worker_processes(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Learned(folder)._session.get_session_options().intra_op_num_threads != 1
+    assert Learned(folder)._session.get_session_options().intra_op_num_threads == 0
+    assert Learned(folder, threads=2)._session.get_session_options().intra_op_num_threads == 2
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: "somebody")
     assert Learned(folder)._session.get_session_options().intra_op_num_threads == 1
 
