@@ -311,6 +311,32 @@ def test_what_was_written_is_found_at_once(archive: Archive, tmp_path: Path) -> 
     assert len(reader) == 2 and "1.dxf" not in {hit.path for hit in reader.search(unit(1))}
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_questions_see_what_others_wrote_however_often_they_are_asked(
+    archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: bool
+) -> None:
+    """The first question about a version asks the table, later ones a copy in memory, unless the archive is large."""
+    if not in_memory:
+        monkeypatch.setattr("deepdxf.archive.EXACT_BYTES", 0)
+    fill(archive, 6, lines=[0, 1, 2, 3, 4, 5])
+    reader = Archive.open(tmp_path / "archive")
+
+    def passing() -> list[str]:
+        found = [hit.path for hit in reader.search(unit(1), 10, where="lines > 2")]
+        assert sorted(found) == [hit.path for hit in reader.find_text("dxf", where="lines > 2")]
+        return sorted(found)
+
+    for _ in range(3):
+        assert passing() == ["3.dxf", "4.dxf", "5.dxf"]
+    archive.remove([f"{4:016x}"])
+    for _ in range(3):
+        assert passing() == ["3.dxf", "5.dxf"]
+    fill(archive, 2, lines=[7, 0])
+    for _ in range(3):
+        assert passing() == ["0.dxf", "3.dxf", "5.dxf"]
+    assert (reader._facts is not None and reader._facts.table is not None) == in_memory
+
+
 def test_search_errors(archive: Archive) -> None:
     fill(archive, 3)
     with pytest.raises(ArchiveError, match="length 5, the archive of length 8"):
