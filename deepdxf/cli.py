@@ -757,7 +757,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--where", metavar="FILTER", help="all drawings that pass; see docs/filters.md")
     made.add_argument("--dry-run", action="store_true", help="only list them")
 
-    cli_compare.add_command(command, encoder_option, switch_options, positive_number)
+    cli_compare.add_command(command, encoder_option, positive_number)
 
     made = command(
         "evaluate",

@@ -195,7 +195,6 @@ FILES = {
 def add_command(
     command: Command,
     encoder_option: Callable[[argparse.ArgumentParser], None],
-    switch_options: Callable[[argparse.ArgumentParser], None],
     positive_number: Callable[[str], float],
 ) -> None:
     """Add ``compare`` to the parser; the options that other commands have too are given."""
@@ -218,5 +217,7 @@ def add_command(
         help="coordinates that differ by no more are the same, drawing units of B (default: 0.01 mm, within 1e-5 to 1e-4 "
         "of the drawing's size)",
     )
+    made.add_argument("--any-size", action="store_true", help="A may have another scale")
+    made.add_argument("--mirrored", action="store_true", help="A may be mirrored")
+    made.add_argument("--rotated", action="store_true", help="A may be turned, by any angle")
     encoder_option(made)
-    switch_options(made)

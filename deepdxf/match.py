@@ -43,7 +43,6 @@ TRUSTED = 0.5  # share of matched entities with equal handles from which handles
 NEAR = 0.35  # of an entity's diagonal: how far the corners of its box may be from those of what it was before
 NEIGHBOURS = 6
 MOST_PAIRS = 200_000  # of equal shapes; where there are more, they are paired in the order of their places
-HATCH_FILL = 0.5  # share of a hatch's width and height that lines must fill to be taken for it
 
 
 @dataclass(frozen=True)
@@ -418,7 +417,7 @@ def _replaced(mine: Side, other: Side, gone: BoolArray, new: Marks, partner: Int
 
 def _redrawn(one: Side, two: Side) -> None:
     """Marks alone that the other drawing shows by other means, as it happens when a file is saved to an old version:
-    an MTEXT as TEXTs of its lines, a hatch as a block of its lines. In place: their partner becomes REDRAWN.
+    an MTEXT as TEXTs of its lines, a hatch as a block *X… of its lines, or of other lines. In place: the partner is REDRAWN.
     """
     a, b = one.drawing, two.drawing
     rows = one.marks.row[one.partner == ALONE]
@@ -442,25 +441,35 @@ def _redrawn(one: Side, two: Side) -> None:
             if len(found) == lines.total():
                 two.partner[found] = REDRAWN
                 one.partner[one.marks.row == row] = REDRAWN
-    hatches = [row for row in rows.tolist() if a.cls[row] == C.HATCH]
-    if hatches:
-        for insert in b.rows(C.INSERT).tolist():
-            if not b.blocks[b.block_index[insert]].upper().startswith("*X") or b.depth[insert]:
-                continue
-            picked = np.flatnonzero(two.root[two.marks.row] == insert)
-            if not len(picked) or (two.partner[picked] != ALONE).any() or (two.marks.kind[picked] != LINE).any():
-                continue
-            values = two.marks.values[picked]
-            box = np.concatenate([values[:, :2].min(axis=0), values[:, 2:4].max(axis=0)])
-            for row in hatches:
-                whole = a.box[row]
-                size, part = whole[2:] - whole[:2], box[2:] - box[:2]
-                mark = one.marks.row == row
-                fits = (np.abs((box[2:] + box[:2]) - (whole[2:] + whole[:2])) <= size - part + 0.02 * size.max()).all()
-                if fits and (part >= HATCH_FILL * size).all() and (one.partner[mark] == ALONE).all():
-                    two.partner[picked] = REDRAWN
-                    one.partner[mark] = REDRAWN
-                    break
+    hatches = [(row, a.box[row]) for row in rows.tolist() if a.cls[row] == C.HATCH]
+    hatches.sort(key=lambda hatch: float(np.ptp(hatch[1].reshape(2, 2), axis=0).sum()))  # the smallest that fits
+    blocks = [_hatch_blocks(side) for side in (one, two)]
+    for picked, box in blocks[1]:
+        for row, whole in hatches:
+            mark = one.marks.row == row
+            reach = 0.02 * float(np.ptp(whole.reshape(2, 2), axis=0).max())
+            if _within(box[:2], whole, reach) and _within(box[2:], whole, reach) and (one.partner[mark] == ALONE).all():
+                one.partner[mark] = two.partner[picked] = REDRAWN
+                break
+    for mine, box in blocks[0]:  # a pattern that was laid anew: the same place and as many lines, or nearly
+        for picked, other in blocks[1]:
+            reach = 0.05 * float(np.ptp(box.reshape(2, 2), axis=0).max())
+            alike = np.abs(box - other).max() <= reach and abs(len(mine) - len(picked)) <= 2 + 0.1 * len(mine)
+            if alike and (two.partner[picked] == ALONE).all():
+                one.partner[mine] = two.partner[picked] = REDRAWN
+                break
+
+
+def _hatch_blocks(side: Side) -> list[tuple[IntArray, FloatArray]]:
+    """Marks and box of each anonymous block *X… of lines, none of which has a partner: hatches of old versions."""
+    drawing, marks, found = side.drawing, side.marks, []
+    for insert in drawing.rows(C.INSERT).tolist():
+        if drawing.blocks[drawing.block_index[insert]].upper().startswith("*X") and drawing.depth[insert] == 0:
+            picked = np.flatnonzero(side.root[marks.row] == insert)
+            if len(picked) and (side.partner[picked] == ALONE).all() and (marks.kind[picked] == LINE).all():
+                values = marks.values[picked]
+                found.append((picked, np.concatenate([values[:, :2].min(axis=0), values[:, 2:4].max(axis=0)])))
+    return found
 
 
 def _within(point: FloatArray, box: FloatArray, reach: float) -> bool:
