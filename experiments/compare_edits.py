@@ -190,9 +190,10 @@ def relative(
     When most of a drawing has shifted against its sheet, it is the sheet that moved.
     """
     want, got = matrix_of(truth), result.alignment.matrix
-    if np.abs(want[:, :2] - got[:, :2]).max() > 1e-6 or np.abs(want - got).max() <= result.tolerance:
+    middle = np.append((a.frame[:2] + a.frame[2:]) / 2, 1.0)
+    offset = (want - got) @ middle
+    if np.abs(want[:, :2] - got[:, :2]).max() > 1e-6 or np.abs(offset).max() <= result.tolerance:
         return real, False
-    offset = want[:, 2] - got[:, 2]
     new_handle = {int(old): new for old, new in truth["renumbered"].items()}
     made = dict(real)
     for handle in {h for h in a.handle[a.depth == 0].tolist() if h <= last[0]}:
