@@ -584,18 +584,14 @@ SITES = 1024  # places that have a displacement of their own
 
 
 def jitter(drawing: Drawing, rng: Generator, strength: float) -> Drawing:
-    """Every place moved by a normal distance, σ = ``strength`` of the frame's longer side; what met there still meets.
+    """Places moved by normal distances, σ up to ``strength`` of the frame's longer side; what met there still meets.
 
     Radii change by as much, at most by half. Numbers of dimensions stay.
     """
-    return _refreshed(_jittered(drawing, drawing, rng, strength))
-
-
-def _jittered(drawing: Drawing, original: Drawing, rng: Generator, strength: float) -> Drawing:
-    """`jitter` by the frame of another drawing, without new boxes: in a view, the map that follows makes them."""
-    side = _side(original)
-    table = rng.normal(0.0, strength * side, (SITES, 2))
-    place = np.nan_to_num((drawing.vertices[:, :2] - original.frame[:2]) / (side * MEETING) + 0.5)
+    if not (sigma := _share(rng, strength) * _side(drawing)):
+        return drawing
+    table = rng.normal(0.0, sigma, (SITES, 2))
+    place = np.nan_to_num((drawing.vertices[:, :2] - drawing.frame[:2]) / (_side(drawing) * MEETING) + 0.5)
     cell = np.floor(np.clip(place, -(2.0**40), 2.0**40)).astype(np.int64)
     site = (cell[:, 0] * 73856093 ^ cell[:, 1] * 19349663) % SITES
     vertices = drawing.vertices.copy()
@@ -603,8 +599,8 @@ def _jittered(drawing: Drawing, original: Drawing, rng: Generator, strength: flo
     scalars = drawing.scalars.copy()
     rows = np.flatnonzero((drawing.cls == C.CIRCLE) | (drawing.cls == C.ARC))
     radius = scalars[rows, 0]  # the first scalar of both
-    scalars[rows, 0] = np.clip(radius + rng.normal(0.0, strength * side, len(rows)), radius / 2.0, radius * 1.5)
-    return replace(drawing, vertices=vertices, scalars=scalars)
+    scalars[rows, 0] = np.clip(radius + rng.normal(0.0, sigma, len(rows)), radius / 2.0, radius * 1.5)
+    return _refreshed(replace(drawing, vertices=vertices, scalars=scalars))
 
 
 def _refreshed(drawing: Drawing) -> Drawing:
@@ -1077,7 +1073,7 @@ KINDS: dict[str, tuple[DrawingKind, str]] = {
     "by_layer": (by_layer, "order by layer; probability"),
     "by_place": (by_place, "order along a Z-order curve; probability"),
     "swap": (swap, "neighbours in drawing order swapped; largest share of the pairs"),
-    "jitter": (jitter, "places moved; σ as a share of the frame"),
+    "jitter": (jitter, "places moved; largest σ as a share of the frame"),
     "units": (units, "millimetres as inches or back; probability"),
     "scale": (_moved("scale"), "another size; factor at most 1 + strength, at least its inverse"),
     "shift": (_moved("shift"), "another place; largest share of the frame"),
@@ -1161,7 +1157,7 @@ class Views:
         return [self._drawing(drawing, rng, rung) for rung in self.rungs]
 
     def _drawing(self, drawing: Drawing, rng: Generator, rung: float) -> Drawing:
-        """One view; all affine maps are one, at the end, which makes the boxes for the jitter before it too."""
+        """One view; all affine maps are one, applied at the end."""
         matrix, unit, moved, original = np.eye(3), None, False, drawing
         for name, (kind, _) in KINDS.items():
             strength = self._strength(name, rung)
@@ -1172,9 +1168,6 @@ class Views:
                 moved = True
             elif name == "units":
                 unit = _other_unit(drawing, rng, strength)
-            elif name == "jitter":
-                drawing = _jittered(drawing, original, rng, strength)
-                moved = True
             else:
                 drawing = kind(drawing, rng, strength)
         if unit is not None:

@@ -123,8 +123,15 @@ def transform(drawing: Drawing, matrix: FloatArray) -> Drawing:
 
     Handles, names and texts stay; dimension measurements of lengths are scaled, texts of dimensions are not.
     """
-    shapes = transform_shapes(Shapes.of(drawing), np.broadcast_to(np.asarray(matrix, float), (len(drawing), 2, 3)))
-    return shapes.of_drawing(replace(drawing, **shapes.columns(), box=boxes(shapes)))
+    matrix = np.asarray(matrix, float)
+    shapes = transform_shapes(Shapes.of(drawing), np.broadcast_to(matrix, (len(drawing), 2, 3)))
+    upright = bool(is_even(matrix[None, :, :2])[0]) and np.count_nonzero(matrix[:, :2]) == 2
+    if upright and np.isfinite(drawing.box).all():  # quarter turns, mirrors, scales: boxes stay boxes
+        corners = drawing.box.reshape(-1, 2, 2) @ matrix[:, :2].T + matrix[:, 2]
+        box = np.hstack([corners.min(axis=1), corners.max(axis=1)])
+    else:
+        box = boxes(shapes)
+    return shapes.of_drawing(replace(drawing, **shapes.columns(), box=box))
 
 
 def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:

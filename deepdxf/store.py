@@ -247,7 +247,7 @@ class Store:
 
         Args:
             folder: of the store; made if it is not there.
-            drawings: files and folders, named as in `relative_names`; or drawings by name.
+            drawings: files and folders, named as in `relative_names`; or drawings by name, asked for one by one.
             groups: groups.csv (and manifest.csv beside it, where there is one), whose names are those of the store.
                 None: the labels that drawings have stay, new ones have none.
             workers, timeout_s, memory_mb: see `read_many`.
@@ -266,10 +266,11 @@ class Store:
             with writer:
                 known = set(writer.names)
                 if isinstance(drawings, Mapping):
-                    new = [(name, drawing) for name, drawing in drawings.items() if name not in known]
-                    report.kept = len(drawings) - len(new)
-                    for name, drawing in new:
-                        writer.add(name, drawing, canonical_hash(drawing))
+                    for name in drawings:
+                        if name in known:
+                            report.kept += 1
+                        else:
+                            writer.add(name, drawing := drawings[name], canonical_hash(drawing))
                 else:
                     found = find_files(drawings)
                     names = relative_names(found)
