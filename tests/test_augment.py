@@ -191,7 +191,7 @@ def sampled(d: Drawing, step: float) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", KINDS)
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(d=drawings(), seed=seeds)
 def test_a_kind_gives_a_legal_drawing_and_leaves_its_own_alone(name: str, d: Drawing, seed: int) -> None:
     before = snapshot(d)
@@ -589,7 +589,7 @@ def arrays(code: DrawingCode) -> list[bytes]:
 
 
 @pytest.mark.parametrize("name", CODE_KINDS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(code=st.deferred(lambda: st.sampled_from(codes())), seed=seeds, strong=st.sampled_from([0.05, 0.5, 1.0]))
 def test_a_kind_gives_a_legal_code_and_leaves_its_own_alone(
     name: str, code: DrawingCode, seed: int, strong: float
