@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 Arguments = argparse.Namespace
 Command = Callable[[str, Callable[[Arguments], int], str], argparse.ArgumentParser]
 
-SHOWN = 15  # differences of a kind that the terminal shows
+SHOWN = 15  # lines of a kind of difference that the terminal shows
+ALIKE = 3  # so many differences that are alike share a line
 
 
 def compare(arguments: Arguments) -> int:
@@ -96,12 +97,29 @@ def print_summary(result: Comparison) -> None:
         }
     )
     for kind in KINDS:
-        found = result.of(kind)
-        for d in found[:SHOWN]:
-            print(shown(f"  {kind:<8} {line_of(d)}"))
-        if len(found) > SHOWN:
-            rest = Counter(d.cls for d in found[SHOWN:])
-            print(f"  {kind:<8} … and {len(found) - SHOWN} more: {listed(f'{n} {c}' for c, n in rest.most_common())}")
+        lines = lines_of(result.of(kind))
+        for line in lines[:SHOWN]:
+            print(shown(f"  {kind:<8} {line}"))
+        if len(lines) > SHOWN:
+            print(f"  {kind:<8} … and {len(lines) - SHOWN} more such lines; --json, --xlsx and --html have all")
+
+
+def lines_of(differences: Sequence[Difference]) -> list[str]:
+    """Differences in lines, the dearest first; `ALIKE` or more that differ in the same way share one."""
+    from deepdxf.overlay import change_texts
+
+    groups: dict[tuple[str, ...], list[Difference]] = {}
+    for k, d in enumerate(differences):
+        groups.setdefault(tuple(change_texts(d)) or (str(k),), []).append(d)
+    lines: list[str] = []
+    for texts, alike in groups.items():
+        if len(alike) < ALIKE:
+            lines += map(line_of, alike)
+            continue
+        classes = listed(f"{n} {name}" for name, n in Counter(d.cls for d in alike).most_common())
+        layers = listed(sorted({d.place.layer for d in alike}))
+        lines.append(f"{len(alike)} entities ({classes}) on {layers}: {listed(texts)}")
+    return lines
 
 
 def line_of(difference: Difference) -> str:

@@ -643,7 +643,8 @@ class _Pairing:
         distance, index = distance.reshape(-1, count), index.reshape(-1, count)
         diagonal = [np.hypot(*(box[:, 2:] - box[:, :2]).T) for box in boxes]
         reach = np.maximum(np.maximum(diagonal[0][:, None], diagonal[1][index]), 1e-300)
-        share = distance / reach
+        with np.errstate(over="ignore"):  # of points, which have no diagonal
+            share = distance / reach
         i, k = np.nonzero(share <= NEAR)
         j = index[i, k]
         order = np.lexsort((units[1][j], units[0][i], np.round(share[i, k], 9)))

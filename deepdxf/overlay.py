@@ -7,6 +7,7 @@ vision tell apart (after Okabe and Ito 2008, darkened for white paper), so a bla
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ PROPERTIES = {"layer", "colour", "style"}
 SIDE = 1400  # longer side of the picture, pixels
 PAGE_SIDE = 4000  # of the page's picture, which is zoomed into
 NARROWEST = 0.25  # of the longer side
+LEAST_WIDTH = 720  # of the picture with its texts, pixels
 BADGE = 7.0  # radius of a mark, pixels
 APART, CROWDED_APART, CROWDED = (
     15.0,
@@ -151,7 +153,7 @@ class _Sheet:
                 continue
             drawn.append(arrow)
             ux, uy = (bx - ax) / length, (by - ay) / length
-            tip = min(6.0 * GRID, length / 2)
+            tip = min(6.0 * GRID * max(self.view.width, self.view.height) / SIDE, length / 2)
             wings = [(bx - tip * (ux + s * 0.5 * uy), by - tip * (uy - s * 0.5 * ux)) for s in (1, -1)]
             parts.append(
                 f"M{ax:.0f} {ay:.0f}L{bx:.0f} {by:.0f}"
@@ -207,24 +209,29 @@ def overlay_svg(a: Drawing, b: Drawing, comparison: Comparison, *, names: tuple[
     view = sheet.view
     lines = legend_lines(comparison)
     shown = [look for look in LOOKS if look.name in lines]
-    columns = max(1, min(len(shown), view.width // 270))
-    rows = -(-len(shown) // columns)
-    width, head, foot = view.width, 58, 30 * rows + 14
-    height = view.height + head + foot
+    width = max(view.width, LEAST_WIDTH)
+    columns = max(1, min(len(shown), width // 270))
+    head = [f"A  {_short(names[0], width)}", f"B  {_short(names[1], width)}"]
+    head += textwrap.wrap("; ".join(headline(comparison)), width // 8)
+    top, foot = 20 * len(head) + 16, 30 * -(-len(shown) // columns) + 14
+    height = top + view.height + foot
     text = 'font-family="system-ui, Segoe UI, Helvetica, Arial, DejaVu Sans, sans-serif" fill="#17202e"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" '
         f'role="img"><title>{xml_text(f"{names[0]} compared with {names[1]}")}</title>'
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>'
-        f'<text x="12" y="24" font-size="17" font-weight="600" {text}>'
-        f"{xml_text(f'A {_short(names[0], width)}  →  B {_short(names[1], width)}')}</text>"
-        f'<text x="12" y="46" font-size="13" {text}>{xml_text("; ".join(headline(comparison)))}</text>'
-        f'<svg y="{head}" width="{view.width}" height="{view.height}" viewBox="0 0 {view.width * GRID} {view.height * GRID}">'
-        f"{sheet.layers(pixel=GRID)}{sheet.arrows(pixel=GRID)}{sheet.badges()}</svg>"
-        f'<path d="M0 {head}H{width}M0 {head + view.height}H{width}" stroke="#c9d3df"/>'
     ]
+    for k, line in enumerate(head):
+        weight = ' font-weight="600"' if k < 2 else ""
+        parts.append(f'<text x="12" y="{24 + 20 * k}" font-size="14"{weight} {text}>{xml_text(line)}</text>')
+    parts.append(
+        f'<svg x="{(width - view.width) // 2}" y="{top}" width="{view.width}" height="{view.height}" '
+        f'viewBox="0 0 {view.width * GRID} {view.height * GRID}">'
+        f"{sheet.layers(pixel=GRID)}{sheet.arrows(pixel=GRID)}{sheet.badges()}</svg>"
+        f'<path d="M0 {top}H{width}M0 {top + view.height}H{width}" stroke="#c9d3df"/>'
+    )
     for k, look in enumerate(shown):
-        x, y = 12 + k % columns * (width - 12) / columns, head + view.height + 24 + 30 * (k // columns)
+        x, y = 12 + k % columns * (width - 12) / columns, top + view.height + 24 + 30 * (k // columns)
         parts.append(
             f'<g transform="translate({x:.0f} {y:.0f})">{_sample(look)}'
             f'<text x="84" y="4" font-size="13" {text}>{xml_text(lines[look.name])}</text></g>'
@@ -239,7 +246,7 @@ def _sample(look: Look) -> str:
 
 
 def _short(name: str, width: int) -> str:
-    room = max(width // 24, 8)
+    room = width // 10
     return name if len(name) <= room else "…" + name[1 - room :]
 
 
