@@ -60,9 +60,7 @@ def finetune(arguments: Arguments) -> int:
 
     paths = arguments.paths or files_of(arguments.archive)
     config = configuration.load(arguments.config, arguments.set)
-    report = finetune(
-        paths, arguments.model, arguments.out, config, resume=arguments.resume, quiet=arguments.quiet
-    )
+    report = finetune(paths, arguments.model, arguments.out, config, resume=arguments.resume, quiet=arguments.quiet)
     if arguments.json:
         return print_json(report)
     before, after, measure = report["before"], report["after"], report["measure"]
@@ -90,7 +88,9 @@ def files_of(archive: str) -> list[Path]:
     paths = [Path(row["root"], row["path"]) for row in Archive.open(archive).records(None, ("path", "root"))]
     there = [path for path in paths if path.is_file()]
     if not there:
-        raise DeepDXFError(f"none of the {len(paths)} files of the archive {archive} is there; is their drive connected?")
+        raise DeepDXFError(
+            f"none of the {len(paths)} files of the archive {archive} is there; is their drive connected?"
+        )
     return there
 
 

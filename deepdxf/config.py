@@ -115,20 +115,20 @@ class PrecisionConfig:
 class TrainConfig:
     """A run."""
 
-    data: DataConfig = DataConfig()
-    encoder: EncoderConfig = EncoderConfig()
-    views: Views = Views()
+    data: DataConfig = field(default_factory=DataConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    views: Views = field(default_factory=Views)
     terms: dict[str, TermConfig] = field(default_factory=dict)  # at least one
     temperature: float | None = None  # of terms that name none and have one; none: the objectives' own
-    balance: BalanceConfig = BalanceConfig()
-    optimiser: OptimiserConfig = OptimiserConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    batch: BatchConfig = BatchConfig()
-    precision: PrecisionConfig = PrecisionConfig()
-    stopping: StoppingConfig = StoppingConfig()
-    checkpoint: CheckpointConfig = CheckpointConfig()
-    distributed: DistributedConfig = DistributedConfig()
-    tracking: TrackingConfig = TrackingConfig()
+    balance: BalanceConfig = field(default_factory=BalanceConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    batch: BatchConfig = field(default_factory=BatchConfig)
+    precision: PrecisionConfig = field(default_factory=PrecisionConfig)
+    stopping: StoppingConfig = field(default_factory=StoppingConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    distributed: DistributedConfig = field(default_factory=DistributedConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
     grid: dict[str, tuple[Scalar, ...]] = field(default_factory=dict)  # key -> values: every combination is tried
     hidden: Share = 0.3  # share of entities that objectives about entities hide from the encoders
     teacher: str | None = None  # folder of a trained model, for objectives that imitate one
@@ -190,13 +190,13 @@ def to_dict(config: TrainConfig) -> dict[str, Any]:
 
 def to_yaml(config: TrainConfig) -> str:
     """The configuration with all its keys, as `load` reads it."""
-    return yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(to_dict(config), sort_keys=False, allow_unicode=True))
 
 
 # --- reading -----------------------------------------------------------------------------------------------------
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # the library has no types
     """YAML in which, as in YAML 1.2, 1e-3 is a number and on, off, yes, no are words; and a key stands once."""
 
     yaml_implicit_resolvers: typing.ClassVar[dict[str, list[tuple[str, re.Pattern[str]]]]] = {
@@ -212,7 +212,8 @@ class _Loader(yaml.SafeLoader):
                     None, None, f"key {key.value!r} stands there twice", key.start_mark
                 )
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))  # others are no names anyway
-        return super().construct_mapping(node, deep)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"(?:true|false)$"), list("tf"))

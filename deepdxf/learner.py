@@ -75,7 +75,7 @@ class Learner(nn.Module):
         self.teacher = teacher.requires_grad_(False).eval() if teacher else None
         self.objectives = nn.ModuleDict()
         self.decoders = nn.ModuleDict()
-        self.copies = nn.ModuleDict()
+        self.copy: MomentumCopy | None = None
         self._loss: dict[str, objectives.Loss] = {}
         self._inputs: dict[str, tuple[str, ...]] = {}
         chance: dict[str, float] = {}
@@ -93,9 +93,9 @@ class Learner(nn.Module):
                 self.decoders[term.codes] = Decoder(
                     model.config.width if term.codes == "sequence" else model.config.graph_width
                 )
-            if "momentum copy" in needs and not self.copies:
+            if "momentum copy" in needs and self.copy is None:
                 momentum = objectives.find(term.objective).momentum or (0.996, 1.0)
-                self.copies["momentum"] = MomentumCopy(model, momentum)
+                self.copy = MomentumCopy(model, momentum)
             level_of_chance = objectives.chance(term.objective, config.batch.drawings, count=count, **settings)
             if level_of_chance:
                 chance[name] = level_of_chance
@@ -151,9 +151,9 @@ class Learner(nn.Module):
         settings: dict[str, Any] = dict(term.options)
         if term.temperature is not None:
             settings["temperature"] = term.temperature
-        elif self.config.temperature is not None:
-            if "temperature" in inspect.signature(objectives.load(term.objective)).parameters:
-                settings.setdefault("temperature", self.config.temperature)
+        known = inspect.signature(objectives.load(term.objective)).parameters
+        if self.config.temperature is not None and "temperature" in known:
+            settings.setdefault("temperature", self.config.temperature)
         return settings
 
     def branches(self) -> dict[str, list[nn.Parameter]]:
@@ -177,15 +177,16 @@ class Learner(nn.Module):
                 encoded = self.model(batch)
                 for head in self._heads():
                     parts[f"{head}/{number}"] = self.model.project(encoded[head.partition("_")[0]], head)
-                for copy in self.copies.values():
+                if self.copy is not None:
                     with torch.no_grad():
-                        answers = copy(batch)
+                        slow: DualEncoder = self.copy.module  # type: ignore[assignment]  # a copy of the model
+                        answers = slow(batch)
                         for head in self._heads():
                             key = f"momentum/{head}/{number}"
-                            parts[key] = copy.module.project(answers[head.partition("_")[0]], head)
+                            parts[key] = slow.project(answers[head.partition("_")[0]], head)
                 if self.teacher is not None:
                     with torch.no_grad():
-                        parts[f"teacher/{number}"] = self.teacher.embed(batch)
+                        parts[f"teacher/{number}"] = self.teacher.eval().embed(batch)
                 if number == 0:
                     for code in self._codes_of(NODES | ANSWERS):
                         parts |= self._nodes(code, batch, encoded[code], chunk.first)
@@ -245,7 +246,7 @@ class Learner(nn.Module):
                 "owner": parts[f"{term.codes}/owner"],
             }
             if f"{term.codes}/block" in parts:
-                given["block"] = parts[f"{term.codes}/block"].unique_consecutive(return_inverse=True)[1]
+                given["block"] = torch.unique_consecutive(parts[f"{term.codes}/block"], return_inverse=True)[1]
         if "z_a" in inputs:
             sides = sides_of(parts, term, keep_more="more" in inputs)
             times = len(sides["z_a"]) // len(facts.ids)  # views that stand below each other as drawings of their own
@@ -267,8 +268,8 @@ class Learner(nn.Module):
 
     def follow(self, step: int, steps: int) -> None:
         """Let the momentum copy follow the model by one step."""
-        for copy in self.copies.values():
-            copy.update(self.model, step, steps)
+        if self.copy is not None:
+            self.copy.update(self.model, step, steps)
 
     def watched(self, parts: Parts) -> dict[str, tuple[Tensor, Tensor]]:
         """Pairs of projections by term, for the collapse watch."""
@@ -317,5 +318,5 @@ def sides_of(parts: Parts, term: TermConfig, keep_more: bool) -> dict[str, Any]:
     if "teacher/0" in parts:
         taught = [parts[f"teacher/{view}"] for view in range(views)]
         step = 1 if term.codes == "across" else 2
-        sides["teacher"] = taught[0] if keep_more or views == 2 and step == 2 else torch.cat(taught[::step])
+        sides["teacher"] = taught[0] if keep_more or (views == 2 and step == 2) else torch.cat(taught[::step])
     return sides

@@ -70,7 +70,7 @@ class Processes:
         listed = [p for p in parameters if p.requires_grad]
         flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in listed])
         dist.all_reduce(flat)
-        for p, gradient in zip(listed, flat.split([p.numel() for p in listed]), strict=True):
+        for p, gradient in zip(listed, torch.split(flat, [p.numel() for p in listed]), strict=True):
             p.grad = gradient.view_as(p).clone()
 
     def from_first(self, value: T) -> T:

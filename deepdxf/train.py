@@ -236,6 +236,10 @@ def plan_of(config: TrainConfig, data: Data, among: Processes) -> Plan:
         raise TrainingError(
             f"the training part has {n} drawings, a batch takes {batch.drawings}: give more, or set batch.drawings={n}"
         )
+    if len(np.unique(data.connected[data.train])) < 2:
+        raise TrainingError(
+            f"all {n} drawings of the training part are the same, or of one family: there is nothing to tell apart; give more"
+        )
     if batch.drawings < among.world:
         raise TrainingError(f"a batch of {batch.drawings} drawings is too small for {among.world} processes")
     chunk = min(batch.chunk, batch.drawings // among.world)  # so that no process is without one
@@ -338,7 +342,8 @@ def fit(
             progress.epoch, progress.done = progress.epoch + 1, 0
             if progress.epoch % config.stopping.every == 0 or progress.step == steps:
                 figures = among.from_first(validation(state) if among.first else {})
-                tracker.record("validation", progress.step, progress.epoch, figures)
+                if figures:
+                    tracker.record("validation", progress.step, progress.epoch, figures)
                 tracker.log(summary(progress, steps, figures))
                 keep(state, figures, folder, among)
                 if config.stopping.patience and progress.waited >= config.stopping.patience:
@@ -676,7 +681,10 @@ def cross_validate(
             figures = among.from_first(json.loads(result.read_text()) if among.first else {})
             rows.append({"point": number, "fold": fold, **point, **figures})
             if among.first:
-                with replacing(folder / "folds.csv") as partial, partial.open("w", encoding="utf-8", newline="") as file:
+                with (
+                    replacing(folder / "folds.csv") as partial,
+                    partial.open("w", encoding="utf-8", newline="") as file,
+                ):
                     writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
                     writer.writeheader()
                     writer.writerows(rows)
@@ -691,7 +699,9 @@ def cross_validate(
     if among.first:
         score, loss = merit(best)
         chosen = ", ".join(f"{key}={value}" for key, value in points[best].items()) or "the configuration"
-        Tracker.write(folder, f"{len(rows)} fits: {chosen} has score {score:.4f}, loss {-loss:.4f}; trained once more", quiet)
+        Tracker.write(
+            folder, f"{len(rows)} fits: {chosen} has score {score:.4f}, loss {-loss:.4f}; trained once more", quiet
+        )
     return configuration.varied(config, points[best])
 
 
@@ -727,7 +737,9 @@ def finish(
             lines.append(f"{encoder:18}" + "  ".join(f"{m} {result.mean(m):.3f}" for m in IN_SHORT))
         for line in lines:
             Tracker.write(folder, line, quiet)
-    report["model"] = save_model(fitted.model, folder / MODEL_FOLDER, card_of(config, report), onnx=config.checkpoint.onnx)
+    report["model"] = save_model(
+        fitted.model, folder / MODEL_FOLDER, card_of(config, report), onnx=config.checkpoint.onnx
+    )
     write_json(folder / EVALUATION, report)
     return report
 

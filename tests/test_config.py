@@ -9,8 +9,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-pytest.importorskip("torch")
-
 from deepdxf import config
 from deepdxf.errors import DeepDXFError
 
@@ -68,7 +66,10 @@ def test_overrides() -> None:
         ("batch.drawings=0", "batch.drawings: 0 expected int >= 1"),
         ("data.test=1.5", "data.test: 1.5 expected float < 1.0"),
         ("terms.across.weight=x", "terms.across.weight: 'x' expected float, got str"),
-        ("schedule.name=warmup-cosin", "schedule.name: 'warmup-cosin' is none of the choices; did you mean warmup-cosine?"),
+        (
+            "schedule.name=warmup-cosin",
+            "schedule.name: 'warmup-cosin' is none of the choices; did you mean warmup-cosine?",
+        ),
         ("encoder.mixer=patches", "encoder.mixer: 'patches' is none of the choices; did you mean patch?"),
         ("views.views=3", "views: views must be 2 or 4, not 3"),
         ("encoder.dropout=1", "encoder: dropout must be at least 0 and below 1, not 1"),
@@ -103,7 +104,7 @@ def test_broken_files(text: str, message: str, tmp_path: Path) -> None:
 def test_missing_files(tmp_path: Path) -> None:
     with pytest.raises(DeepDXFError, match=r"no configuration 'tny': name a .yaml file, or one of base"):
         config.load("tny")
-    with pytest.raises(DeepDXFError, match="no.yaml: No such file"):
+    with pytest.raises(DeepDXFError, match=r"no.yaml: No such file"):
         config.load(tmp_path / "no.yaml")
 
 

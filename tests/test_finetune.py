@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from dxf import document, encode, line
-
-torch = pytest.importorskip("torch")
 
 from deepdxf import cli, finetune, train
 from deepdxf import config as configuration
@@ -128,7 +127,9 @@ def test_command_with_the_drawings_of_an_archive(
     report = json.loads(capsys.readouterr().out)
     assert report["better"] == (out / "model").exists()
     if report["better"]:
-        assert report["after"]["own"] > report["before"]["own"] and report["after"]["sanity"] >= report["before"]["sanity"]
+        assert (
+            report["after"]["own"] > report["before"]["own"] and report["after"]["sanity"] >= report["before"]["sanity"]
+        )
     assert cli.main([*command, "--set", *SETTINGS]) == 1
     assert "holds a run already" in capsys.readouterr().err
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from drawings import circle, drawing, line
-
-pytest.importorskip("torch")
 
 from deepdxf.augment import OFF, Views
 from deepdxf.drawing import Drawing

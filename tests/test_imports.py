@@ -25,16 +25,26 @@ PACKAGE = Path(deepdxf.__file__).parent
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("embed", "archive", "cad_json", "augment", "store"),
-    ("learned",),
+    ("cli_compare", "cli_train"),
+    ("finetune",),
+    ("train",),
+    ("learner", "held_out"),
+    ("masking", "loader", "config"),
+    ("gradients",),
+    ("optim", "processes", "tracking"),
+    ("embed", "archive", "cad_json", "augment", "store", "overlay", "console"),
+    ("compare",),
+    ("match",),
+    ("align", "learned"),
     ("checkpoint",),
+    ("encoders",),
     ("collate",),
     ("graph", "descriptor", "peers", "summary", "report", "synth", "evaluate", "balance"),
     ("sequence", "raster", "encoder", "render", "reader", "synth_families", "groups", "batch", "where", "fingerprint"),
     ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary"),
     ("reader_codes", "reader_bytes"),
     ("table",),
-    ("geometry", "text", "files", "watch", "sampler"),
+    ("geometry", "text", "files", "watch", "sampler", "objectives"),
     ("drawing",),
     ("errors", "__init__"),
 )
@@ -45,10 +55,17 @@ CAD = {"cadkit": {"reader", "reader_cadkit"}, "ezdxf": {"reader", "reader_bytes"
 HEAVY = {"numpy", "torch", "lancedb", "pyarrow", "ezdxf", "cadkit", "scipy", "shapely", "rich", "h5py", "onnxruntime"}
 
 
+# Modules by name; a subpackage is one module, whose parts may import each other.
+FILES = {path.stem: [path] for path in sorted(PACKAGE.glob("*.py"))}
+FILES |= {path.parent.name: sorted(path.parent.glob("*.py")) for path in sorted(PACKAGE.glob("*/__init__.py"))}
+MODULES = sorted(FILES)
+LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
+
+
 @cache
-def imports(module: str) -> dict[str, int]:
-    """What a module of the package imports at run time, in full, with the line."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+def imports(path: Path) -> dict[str, int]:
+    """What a file of the package imports at run time, in full, with the line."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     typing_only = {
         inner
         for node in ast.walk(tree)
@@ -67,19 +84,21 @@ def imports(module: str) -> dict[str, int]:
     return found
 
 
-def own(module: str) -> dict[str, int]:
-    """The modules of the package that a module imports, with the line."""
+def libraries(module: str) -> set[str]:
+    """First names of what a module imports, libraries and the package itself."""
+    return {name.split(".")[0] for path in FILES[module] for name in imports(path)}
+
+
+def own(module: str) -> dict[str, str]:
+    """The modules of the package that a module imports, other than itself, with the place."""
     found = {}
-    for name, line in imports(module).items():
-        first, _, rest = name.partition(".")
-        if first == "deepdxf":
-            inner = rest.partition(".")[0]
-            found[inner if inner in MODULES else "__init__"] = line
-    return found
-
-
-MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
-LEVEL = {module: level for level, layer in enumerate(LAYERS) for module in layer}
+    for path in FILES[module]:
+        for name, line in imports(path).items():
+            first, _, rest = name.partition(".")
+            if first == "deepdxf":
+                inner = rest.partition(".")[0]
+                found[inner if inner in FILES else "__init__"] = f"{path.relative_to(PACKAGE)}:{line}"
+    return {name: place for name, place in found.items() if name != module}
 
 
 def test_every_module_has_a_layer() -> None:
@@ -89,30 +108,44 @@ def test_every_module_has_a_layer() -> None:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_arrows_point_downward(module: str) -> None:
-    upward = [f"{module}.py:{line} imports {other}" for other, line in own(module).items() if not below(other, module)]
-    assert not upward
-
-
-def below(other: str, module: str) -> bool:
-    return LEVEL[other] > LEVEL[module]
+    assert not [f"{place} imports {other}" for other, place in own(module).items() if LEVEL[other] <= LEVEL[module]]
 
 
 @pytest.mark.parametrize("library", sorted(CAD))
 def test_who_knows_a_cad_library(library: str) -> None:
-    knowing = {module for module in MODULES if any(name.split(".")[0] == library for name in imports(module))}
+    knowing = {module for module in MODULES if library in libraries(module)}
     assert knowing <= CAD[library]
 
 
-# The learning layer: what may import torch. `collate` does so in a function, for models are served without torch.
+# The learning layer: what may import torch. `collate` and `checkpoint` do so in functions, for models are served without.
 LEARNING = {
-    "balance", "collate", "finetune", "gradients", "held_out", "learner", "loader", "masking", "optim", "processes", "train",
-    "tracking", "watch",
+    "balance", "checkpoint", "collate", "config", "encoders", "finetune", "gradients", "held_out", "learner", "loader",
+    "masking", "objectives", "optim", "processes", "tracking", "train",
 }  # fmt: skip
+SERVING = {
+    "checkpoint",
+    "collate",
+    "encoders",
+    "objectives",
+}  # of them, what others may import: their heads need no torch
 
 
 def test_only_the_learning_layer_knows_torch() -> None:
-    assert {module for module in MODULES if "train" in own(module)} <= {"cli"}
-    assert {module for module in MODULES if any(name.split(".")[0] == "torch" for name in imports(module))} <= LEARNING
+    assert {module for module in MODULES if "torch" in libraries(module)} <= LEARNING
+
+
+def test_learning_is_imported_by_nothing_but_the_commands_about_it() -> None:
+    importers = {module for module in MODULES if (LEARNING - SERVING) & set(own(module))}
+    assert importers <= LEARNING | {"cli_train"}
+
+
+@pytest.mark.parametrize(
+    "module", ["learned", "checkpoint", "collate", "encoders.config", "objectives", "store", "augment"]
+)
+def test_what_serves_or_prepares_loads_no_torch(module: str) -> None:
+    code = f"import sys, deepdxf.{module}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=PACKAGE.parent)
+    assert done.stdout.strip() == "False"
 
 
 @pytest.mark.parametrize("statement", ["import deepdxf", "import deepdxf.cli as c; c.parser()", "VERSION"])

@@ -6,9 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from drawings import circle, drawing, line, polyline
-
-torch = pytest.importorskip("torch")
 
 from deepdxf import config as configuration
 from deepdxf import objectives
@@ -45,7 +44,7 @@ def batch(rows: range, nudge: float = 0.0) -> Batch:
 
 def chunks(views: int) -> list[Chunk]:
     """Two chunks of three drawings, and views of them that differ a little."""
-    parts = [range(0, 3), range(3, 6)]
+    parts = [range(3), range(3, 6)]
     return [Chunk(k, r.start, tuple(batch(r, v / 10) for v in range(views))) for k, r in enumerate(parts)]
 
 
@@ -90,7 +89,11 @@ def test_every_objective_trains_the_encoders(name: str, codes: str) -> None:
 
 
 def test_losses_in_evaluation_leave_the_state_alone() -> None:
-    terms = {"q": TermConfig("moco-v2", "sequence"), "c": TermConfig("clip", "across"), "d": TermConfig("dino", "geometry")}
+    terms = {
+        "q": TermConfig("moco-v2", "sequence"),
+        "c": TermConfig("clip", "across"),
+        "d": TermConfig("dino", "geometry"),
+    }
     config = replace(settings(TermConfig()), terms=terms)
     learner = Learner(DualEncoder(config.encoder), config, 20).eval()
     before = {key: value.clone() for key, value in learner.state_dict().items() if isinstance(value, torch.Tensor)}
@@ -140,7 +143,7 @@ def test_views_of_one_drawing_are_no_negatives_across_the_codes() -> None:
 def test_temperature_of_the_run_reaches_terms_that_have_one() -> None:
     terms = {"a": TermConfig("nt-xent", "sequence"), "b": TermConfig("nt-xent", "sequence", temperature=0.5)}
     terms["c"] = TermConfig("variance", "sequence")
-    parts = [chunk for chunk in chunks(2)]
+    parts = chunks(2)
 
     def values(temperature: float) -> dict[str, float]:
         config = replace(settings(TermConfig()), terms=terms, temperature=temperature)

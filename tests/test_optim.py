@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-
 import pytest
+import torch
+from torch import nn
 
-torch = pytest.importorskip("torch")
-
-from torch import nn  # noqa: E402
-
-from deepdxf.optim import (  # noqa: E402
+from deepdxf.optim import (
     LARS,
     OptimiserConfig,
     ScheduleConfig,
