@@ -105,9 +105,9 @@ def equal(one: dict[str, Any], other: dict[str, Any]) -> bool:
         (
             "tiny",
             [
-                "data.synthetic=40",
+                "data.synthetic=50",
                 "data.store=null",
-                "data.validation=0.4",
+                "data.validation=0.3",
                 "stopping.epochs=1",
                 "stopping.measure=P@1",
             ],
