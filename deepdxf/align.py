@@ -39,6 +39,7 @@ BIN = 4.0  # tolerances within which votes count as the same
 PEAKS = 6  # displacements that are tried
 TRIED = 2_000  # strokes that a displacement is tried with
 ANGLE_BIN = 0.1  # degrees
+QUARTER = 1e-4  # of a right angle: how near to a multiple of it an angle counts as one
 ANGLE_PAIRS = 300  # equal strokes whose pairs vote for an angle
 RATIO_BIN = 0.004  # of the logarithm of a ratio of lengths
 RATIO_RANGE = 8.0  # largest logarithm of such a ratio: three thousand times
@@ -217,6 +218,8 @@ def _poses(
                 yield size * np.linalg.matrix_power(quarter, turn) @ flip, False
         for flip in flips if rotation == "any" else ():
             for angle in _angles(a, b, size * flip, tolerance):
+                if abs(np.degrees(angle) / 90.0 - round(np.degrees(angle) / 90.0)) < QUARTER:
+                    continue  # tried already, with all strokes
                 c, s = np.cos(angle), np.sin(angle)
                 yield size * np.array([[c, -s], [s, c]]) @ flip, True
 
