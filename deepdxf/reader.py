@@ -137,7 +137,7 @@ def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, car
     for attempt in attempts:
         whole = attempt is parse_careful  # it wants all objects
         if content is None or (is_binary and whole):
-            content = Content.of(binary_to_ascii(data, whole) if is_binary else data, size)
+            content = Content.of(binary_to_ascii(data, whole, limits.tags) if is_binary else data, size, limits)
         table = Table()
         table.problems.update(content.problems)
         try:
@@ -161,10 +161,10 @@ class Content:
     problems: Counter[tuple[str, str]] = field(default_factory=Counter)  # what had to be mended
 
     @classmethod
-    def of(cls, data: bytes, size: int) -> Content:
+    def of(cls, data: bytes, size: int, limits: Limits) -> Content:
         """The content of an ASCII DXF."""
         table = Table()
-        data, starts = prepare(data, table)
+        data, starts = prepare(data, table, limits)
         return cls(data, size, starts, declared_entities(data, starts), table.problems)
 
 
@@ -180,7 +180,9 @@ def parse_fast(content: Content, table: Table, space: str, limits: Limits, *, lo
     data, starts, declared = content.data, content.starts, 0 if lossy else content.declared
     try:
         drawn = data if starts is None else drawn_part(data, starts)
-        parsed = cadkit.read(drawn, max_input_bytes=limits.file_bytes, codepage=codepage_of(data))
+        parsed = cadkit.read(
+            drawn, max_input_bytes=limits.file_bytes, max_objects=limits.objects, codepage=codepage_of(data)
+        )
         document = fast.decode_document(parsed.to_json())
         models = [(model, fast.decode_entities(model.entities)) for model in document.models]
     except cadkit.LimitExceededError as error:
@@ -229,7 +231,9 @@ def parse_careful(content: Content, table: Table, space: str, limits: Limits) ->
 
     from deepdxf.reader_ezdxf import Feeder
 
-    data = content.data
+    data, starts = content.data, content.starts
+    if starts is not None and max(starts.tags / limits.tags, len(starts.line) / limits.objects) > CAREFUL_SHARE:
+        raise ReadError("too large for the careful reader")
     handles = {handle for section in DRAWN_SECTION.findall(data) for handle in handles_in(section)}
     unit = unit_of(data)
     data = with_version(data)
@@ -257,6 +261,9 @@ def parse_careful(content: Content, table: Table, space: str, limits: Limits) ->
     Feeder(document, table, handles).feed(layout)
     source = {"format": "dxf", "version": document.dxfversion, "reader": reader}
     return table.drawing(limits, unit, chosen, source, content.size)
+
+
+CAREFUL_SHARE = 1 / 8  # of the limits that the careful reader may take: it is so much slower
 
 
 def choose_space(space: str, sizes: dict[str, int]) -> str:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from deepdxf.drawing import BoolArray, IntArray
 from deepdxf.errors import ReadError
-from deepdxf.table import Table
+from deepdxf.table import Limits, Table
 
 BINARY_DXF = b"AutoCAD Binary DXF"
 
@@ -97,6 +97,7 @@ class Starts:
     line: IntArray  # place of the newline before the line "0", −1 at the start of the file
     name: IntArray  # place of the first character of the name
     word: NDArray[np.bytes_]  # the first `WORD` characters of the name
+    tags: int  # pairs of lines, as far as they were counted
 
     def named(self, *names: bytes) -> BoolArray:
         """(m,) whether the name is one of these."""
@@ -106,48 +107,69 @@ class Starts:
         return found
 
 
-def find_starts(data: bytes) -> Starts:
-    """The starts of an ASCII DXF: what `ENTITY` matches, and one on the first line."""
+def find_starts(data: bytes, limits: Limits) -> Starts:
+    """The starts of an ASCII DXF: what `ENTITY` matches, and one on the first line.
+
+    Beyond ``limits.tags`` none is looked for, and no more than ``limits.objects`` and one are given.
+    """
     # with a line's end before and some after, so that no look around leaves the array
     text, size = np.frombuffer(b"".join((b"\n", data, b"\n\n\n\n", bytes(WORD))), np.uint8), len(data)
-    zeros = []
+    zeros = [np.zeros(0, np.int64)]
+    lines = 0
     for first in range(1, size + 1, BLOCK):
         block = text[first - 1 : min(first + BLOCK, size + 1) + 1]
         is_zero = (block[1:-1] == ord("0")) & (block[2:] <= ord(" ")) & (block[:-2] <= ord(" "))
         zeros.append(first + np.flatnonzero(is_zero))
-    at = np.concatenate(zeros or [np.zeros(0, np.int64)])
-    name = passed(text, at + 1)
+        lines += int(np.count_nonzero(block[1:-1] == ord("\n")))
+        if lines > 2 * limits.tags:
+            break
+    at = np.concatenate(zeros)
+    name = passed(text, at + 1, 1)
     name += text[name] == ord("\r")
     is_end = text[name] == ord("\n")
-    at, name = at[is_end], passed(text, name[is_end] + 1)
+    at, name = at[is_end], passed(text, name[is_end] + 1, 1)
     is_name = LETTER[text[name]]
     old = np.flatnonzero(text[name] == ord("3"))  # 3DFACE and the like
     is_name[old] = (text[name[old] + 1] == ord("D")) & LETTER[text[name[old] + 2]]
     at, name = at[is_name], name[is_name]
-    line = at - 1
-    while len(blank := np.flatnonzero(BLANK[text[line]])):
-        line[blank] -= 1
+    line = passed(text, at - 1, -1)
     is_line = text[line] == ord("\n")
-    line, name = line[is_line], name[is_line]
+    line, name = line[is_line][: limits.objects + 1], name[is_line][: limits.objects + 1]
     letters = text[name[:, None] + np.arange(WORD)]
     letters[~np.logical_and.accumulate(NAME[letters], axis=1)] = 0
-    return Starts(line - 1, name - 1, letters.view(f"S{WORD}")[:, 0])
+    return Starts(line - 1, name - 1, letters.view(f"S{WORD}")[:, 0], lines // 2)
 
 
-def passed(text: Bytes, at: IntArray) -> IntArray:
-    """(m,) places of the first characters from there on that are not blanks."""
+def passed(text: Bytes, at: IntArray, step: int) -> IntArray:
+    """(m,) places of the first characters from there on, or back, that are not blanks; `INDENT` blanks at most."""
     at = at.copy()
     blank = np.flatnonzero(BLANK[text[at]])
-    while len(blank):
-        at[blank] += 1
+    for _ in range(INDENT):
+        if not len(blank):
+            break
+        at[blank] += step
         blank = blank[BLANK[text[at[blank]]]]
     return at
+
+
+INDENT = 256  # a line "0" with more blanks around it is none
+
+
+def within(data: bytes, starts: Starts, limits: Limits, table: Table) -> tuple[bytes, Starts]:
+    """An ASCII DXF and its starts up to the limits, closed where it was cut; a cut is counted in the table."""
+    if starts.tags <= limits.tags and len(starts.line) <= limits.objects:
+        return data, starts
+    if len(starts.line) < 2:
+        raise ReadError(f"too large: more than {limits.tags} pairs of lines, and hardly an entity among them")
+    table.problem("too-large", f"what follows {limits.tags} pairs of lines or {limits.objects} objects left out")
+    data = data[: starts.line[-1]] + b"\n0\nENDSEC\n0\nEOF\n"
+    return data, find_starts(data, limits)
 
 
 # --- bytes made fit to read ------------------------------------------------------------------------------------------
 
 
-def prepare(data: bytes, table: Table) -> tuple[bytes, Starts]:
+def prepare(data: bytes, table: Table, limits: Limits) -> tuple[bytes, Starts]:
     """ASCII DXF with newlines, decimal points and sections, and its starts; what had to be mended is counted in the
     table."""
     if data.startswith(b"\xef\xbb\xbf"):
@@ -168,19 +190,19 @@ def prepare(data: bytes, table: Table) -> tuple[bytes, Starts]:
         data, count = DECIMAL_COMMA.subn(rb"\1.\2", data)
         if count:
             table.problem("decimal-comma", "number with a decimal comma read as if with a point", count)
-    starts = find_starts(data)
+    data, starts = within(data, find_starts(data, limits), limits, table)
     if starts.named(b"3DLINE").any():
         data = OLD_LINE.sub(rb"\1LINE", data)
-        starts = find_starts(data)
+        starts = find_starts(data, limits)
     if b"SECTION" not in data and ENTITY.search(b"\n" + data[:100_000]):
         data = with_ends(b"0\nSECTION\n2\nENTITIES\n" + data)
-        starts = find_starts(data)
+        starts = find_starts(data, limits)
         if not declared_entities(data, starts):
             raise ReadError("not a DXF or DWG drawing")
         table.problem("fragment", "entities without any section read as an entities section")
     elif missing := missing_end(data, starts):
         data = with_ends(data)
-        starts = find_starts(data)
+        starts = find_starts(data, limits)
         table.problem("truncated", missing)
     return data, starts
 
@@ -244,8 +266,19 @@ def has_decimal_comma(data: bytes) -> bool:
     values = np.frombuffer(data, np.uint8)
     at = np.flatnonzero(values[:-1] == ord(","))
     at = at[(values[at + 1] >= ord("0")) & (values[at + 1] <= ord("9"))]
+    if len(at) > MANY:
+        return True  # then the search line by line is faster
     # the pattern begins with the line before, which holds the code
-    return any(DECIMAL_COMMA.match(data, data.rfind(b"\n", 0, max(data.rfind(b"\n", 0, i), 0))) for i in at.tolist())
+    for i in at.tolist():
+        value = max(data.rfind(b"\n", max(i - LONG, 0), i), 0)
+        code = data.rfind(b"\n", max(value - LONG, 0), value)
+        if code >= 0 and DECIMAL_COMMA.match(data, code):
+            return True
+    return False
+
+
+MANY = 50_000  # commas
+LONG = 1000  # characters of a line: a number or a group code is shorter
 
 
 def missing_end(data: bytes, starts: Starts) -> str:
@@ -281,11 +314,11 @@ def drawn_part(data: bytes, starts: Starts) -> bytes:
 # --- binary DXF ------------------------------------------------------------------------------------------------------
 
 
-def binary_to_ascii(data: bytes, whole: bool = True) -> bytes:
+def binary_to_ascii(data: bytes, whole: bool = True, most: int = Limits.tags) -> bytes:
     """Binary DXF as ASCII DXF, characters beyond ASCII as ``\\U+XXXX``; a cut-off file as far as it goes.
 
     Our own loop: through the tag objects of a library the same takes more than twice as long. That loader is its oracle.
-    Unless ``whole``, objects other than layouts are left out, see `drawn_part`.
+    Unless ``whole``, objects other than layouts are left out, see `drawn_part`. No more than ``most`` tags and one.
     """
     encoding, short_codes = binary_encoding(data)
     skips = not whole and not short_codes  # R12 has no objects
@@ -295,7 +328,9 @@ def binary_to_ascii(data: bytes, whole: bool = True) -> bytes:
     at, size = len(BINARY_DXF) + 4, len(data)
     in_objects = False
     try:
-        while at < size:
+        for _ in range(most + 1):
+            if at >= size:
+                break
             code = data[at]
             if not short_codes:
                 code |= data[at + 1] << 8

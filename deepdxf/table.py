@@ -67,6 +67,10 @@ class Limits:
     """What one file may cost. A drawing that meets a limit is kept up to it and ends with the status "too large"."""
 
     file_bytes: int = 1 << 28  # after decompression
+    tags: int = 8_000_000  # pairs of lines of a DXF; they and the objects bound what reading a damaged file can cost
+    objects: int = (
+        1_000_000  # places in a DXF where an entity, a vertex, an entry of a table … begins; objects of a DWG
+    )
     entities: int = 300_000  # rows after block expansion
     vertices: int = 4_000_000  # vertices after block expansion
     depth: int = 32  # nesting of blocks
