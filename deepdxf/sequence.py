@@ -117,13 +117,13 @@ def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
     × 1000 as a whole number, as a share of the drawing's largest (angles: of 360°). −1 also where the file has no
     value: no tolerance, an MTEXT without a column width.
     """
-    rows = np.flatnonzero(drawing.depth == 0)
-    kept = drawing.select(rows[:limit])
+    outer = np.flatnonzero(drawing.depth == 0)
+    kept, total = drawing.select(outer[:limit]), len(outer)
     scale = Scale.of(drawing)
     place = scale.place(kept.vertices[:, :2])
     first = kept.vertex_start[:-1]
     means = row_means(place, kept.vertex_start)
-    matrix = np.full((len(kept), 1 + N_CLASSIC), np.nan)
+    matrix = np.full((len(kept), 1 + N_CLASSIC), UNUSED, np.int16)
     matrix[:, 0] = kept.cls
     scalar, length, angle = kept.scalar, functools.partial(_length, kept, scale), functools.partial(_angle, kept)
 
@@ -168,19 +168,21 @@ def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
         C.SPLINE: lambda: [mean(C.SPLINE), knot(), scalar(C.SPLINE, "degree")],
         C.SOLID: lambda: [mean(C.SOLID)],
     }
-    for cls, values in columns.items():
-        if len(kept.rows(cls)):
-            matrix[np.ix_(kept.rows(cls), CLASSIC_NUMBERS[cls])] = np.column_stack(values())
+    for cls, made in columns.items():
+        if len(rows := kept.rows(cls)):
+            numbers = CLASSIC_NUMBERS[cls]
+            values = np.column_stack(made()).astype(float)
+            whole = IS_WHOLE[numbers]
+            values[:, whole] = np.minimum(values[:, whole], BINS - 1) / (BINS - 1)
+            absent = np.isnan(values)
+            values[absent] = 0.0
+            matrix[np.ix_(rows, numbers)] = np.where(absent, UNUSED, quantise(values))
+    return ClassicCode(matrix, total - len(kept))
 
-    matrix[:, AS_IS] = np.minimum(matrix[:, AS_IS], BINS - 1) / (BINS - 1)
-    used = ~np.isnan(matrix)
-    code = np.where(used, quantise(np.where(used, matrix, 0.0)), UNUSED).astype(np.int16)
-    return ClassicCode(code, len(rows) - len(kept))
 
-
-# Columns of the classic matrix that each class fills, and those that hold no fractions.
+# Columns of the classic matrix that each class fills; (1 + N_CLASSIC,) whether one holds whole numbers, not fractions.
 CLASSIC_NUMBERS = {cls: np.array([1 + CLASSIC.index(name) for name in names]) for cls, names in CLASSIC_COLUMNS.items()}
-AS_IS = [0, *(1 + CLASSIC.index(name) for name in CLASSIC_COUNTS)]
+IS_WHOLE = np.array([True, *(name in CLASSIC_COUNTS for name in CLASSIC)])
 
 
 def _length(kept: Drawing, scale: Scale, cls: EntityClass, name: str) -> FloatArray:
