@@ -21,6 +21,7 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+import importlib
 import io
 import json
 import os
@@ -40,9 +41,11 @@ from numpy.typing import NDArray
 
 from deepdxf.batch import progress_bar, read_many
 from deepdxf.drawing import Drawing, EntityClass
-from deepdxf.encoder import Encoder, Vectors
-from deepdxf.errors import ArchiveError, ReadError
+from deepdxf.encoder import ENCODERS, Encoder, Vectors
+from deepdxf.encoder import load as load_encoder
+from deepdxf.errors import ArchiveError, EncoderError, ReadError
 from deepdxf.files import Files, find_files, is_below, portable, without_path
+from deepdxf.fingerprint import canonical_hash
 from deepdxf.summary import Summary, one_line, summarise
 from deepdxf.where import COLUMNS, Kind, compile_where, count_column, quote
 
@@ -72,8 +75,15 @@ SCALAR_TYPES: Mapping[Kind, Callable[[], Any]] = {
     Kind.TEXTS: lambda: _arrow().list_(_arrow().string()),
 }
 
+
+
+def _add_geometry(db: Any) -> None:
+    """Format 2: the canonical hash; the next indexing fills it."""
+    _ensure_column(db, "geometry", "string")
+
+
 # MIGRATIONS[i] turns the tables of format i + 1 into those of format i + 2.
-MIGRATIONS: tuple[Callable[[Any], None], ...] = ()
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry,)
 
 Redo = Literal["changed", "failed", "all"]
 
@@ -155,6 +165,7 @@ class Ingest:
             if not np.isfinite(vector).all():
                 raise ReadError("the encoder gave a vector that is not finite")
             row |= summary_columns(summarise(drawing), path.name) | {
+                "geometry": canonical_hash(drawing),
                 "vector": vector,
                 "thumbnail": self.thumbnail(drawing) if self.thumbnail else None,
             }
@@ -319,6 +330,12 @@ class Archive:
         with _database_errors(self.address):
             return int(self._table.count_rows())
 
+    @property
+    def version(self) -> int:
+        """A number that every commit raises: what was derived from the archive is current while it stays."""
+        with _database_errors(self.address):
+            return int(self._table.version)
+
     # --- writing
 
     def index(
@@ -332,6 +349,7 @@ class Archive:
         redo: Redo = "changed",
         prune: bool = False,
         quiet: bool = True,
+        progress: Callable[[int, int], None] | None = None,
     ) -> IndexReport:
         """Bring the archive up to date with the files below some paths.
 
@@ -342,6 +360,7 @@ class Archive:
             redo: which of the known files are read again besides those that changed.
             prune: remove vanished files from the archive (the files themselves are never touched).
             quiet: no progress bar; there is none either where standard error is no terminal.
+            progress: called with the number of files done and of files to do; KeyboardInterrupt out of it stops the run.
 
         Raises:
             ReadError: one of the paths does not exist.
@@ -362,10 +381,10 @@ class Archive:
             root = next((other for other in roots if is_below(path, os.path.normpath(other))), root)
             place = {"id": drawing_id(path), "root": Path(portable(root)).as_posix()}
             place["path"] = Path(os.path.relpath(portable(path), portable(root))).as_posix()
-            readable = row is not None and row["status"] != "failed" and redo != "all"
+            readable = row is not None and _is_complete(row) and redo != "all"
             tasks[path, row["hash"] if row and readable else None] = place
         try:
-            self._ingest(tasks, ingest, known, report, quiet, workers, timeout_s, memory_mb)
+            self._ingest(tasks, ingest, known, report, quiet, progress, workers, timeout_s, memory_mb)
         except KeyboardInterrupt:
             report.interrupted = True
         else:
@@ -377,7 +396,7 @@ class Archive:
     def _known(self) -> dict[str, dict[str, Any]]:
         """What decides about reading a file again, by id."""
         pa = _arrow()
-        columns = ["id", "root", "path", "hash", "bytes", "modified", "status", "message"]
+        columns = ["id", "root", "path", "hash", "bytes", "modified", "status", "message", "geometry"]
         table = self._select(columns)
         table = table.set_column(5, "modified", table["modified"].cast(pa.int64()))
         return {row["id"]: row for row in table.to_pylist()}
@@ -385,6 +404,8 @@ class Archive:
     @staticmethod
     def _is_current(row: Mapping[str, Any], path: str, redo: Redo) -> bool:
         if redo == "all" or (redo == "failed" and row["status"] == "failed"):
+            return False
+        if row["status"] != "failed" and not _is_complete(row):
             return False
         try:
             return _stat(Path(path)) == {"bytes": row["bytes"], "modified": row["modified"]}
@@ -398,6 +419,7 @@ class Archive:
         known: Mapping[str, Mapping[str, Any]],
         report: IndexReport,
         quiet: bool,
+        progress: Callable[[int, int], None] | None,
         workers: int | None,
         timeout_s: float,
         memory_mb: int,
@@ -408,7 +430,9 @@ class Archive:
         stream = read_many(tasks, ingest, workers=workers, timeout_s=timeout_s, memory_mb=memory_mb)
         try:
             with progress_bar("indexing", len(tasks), quiet) as advance, closing(stream):  # type: ignore[type-var]
-                for outcome in stream:
+                if progress:
+                    progress(0, len(tasks))
+                for number, outcome in enumerate(stream, 1):
                     place = tasks[outcome.item]
                     error = without_path(outcome.error or "", outcome.item[0])
                     row = {
@@ -423,6 +447,8 @@ class Archive:
                     path = portable(outcome.item[0])
                     report.files.append(FileReport(path, action, status, error, round(outcome.seconds, 4)))
                     advance()
+                    if progress:
+                        progress(number, len(tasks))
                     if len(batch) >= BATCH_ROWS or time.monotonic() - since > BATCH_SECONDS:
                         full, batch = batch, []
                         self._write(full)
@@ -515,6 +541,12 @@ class Archive:
             if stats is None or stats.num_unindexed_rows > UNINDEXED_SHARE * len(self):
                 self._table.create_index("vector", config=IvfFlat(distance_type="dot"), replace=True)
 
+    def side_table(self, name: str, schema: pa.Schema) -> Any:
+        """A table of the archive beside that of the drawings, made if it is not there."""
+        with _database_errors(self.address):
+            _ensure_table(self._db, name, schema.empty_table())
+            return self._db.open_table(name)
+
     # --- reading
 
     def get(self, id: str) -> dict[str, Any]:
@@ -535,6 +567,32 @@ class Archive:
         if row["status"] == "failed":
             raise ArchiveError(f"the drawing {id!r} could not be read when it was indexed, so it has no vector")
         return np.asarray(row["vector"], np.float32)
+
+    def vectors(self) -> tuple[NDArray[np.str_], Vectors]:
+        """Ids (n,) in order, and vectors (n, d), of all drawings that have content."""
+        with _database_errors(self.address):
+            rows = self._load()
+        return rows.ids, rows.vectors
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """(n, d) the vectors of some drawings, in their order; zeros for those that have none or are not there."""
+        found = np.zeros((len(ids), self.dim), np.float32)
+        if not ids:
+            return found
+        with _database_errors(self.address):
+            in_memory = self._is_in_memory()
+        if in_memory:
+            rows = self._load()
+            wanted = np.asarray(ids, dtype="U16")
+            place = np.minimum(np.searchsorted(rows.ids, wanted), max(len(rows.ids) - 1, 0))
+            known = np.flatnonzero(rows.ids[place] == wanted) if len(rows.ids) else np.zeros(0, np.int64)
+            found[known] = rows.vectors[place[known]]
+        else:
+            table = self._select(["id", "vector"], f"{SEARCHABLE} AND id IN ({', '.join(map(quote, ids))})")
+            row_of = {id: row for row, id in enumerate(ids)}
+            for row in table.to_pylist():
+                found[row_of[row["id"]]] = row["vector"]
+        return found
 
     def thumbnail(self, id: str) -> bytes | None:
         """The picture of one drawing; None if none was made. Raises ArchiveError for an unknown id."""
@@ -700,6 +758,21 @@ class Archive:
             return query.select(columns).to_arrow().select(columns)
 
 
+def encoder_name(archive: Archive) -> str:
+    """Name of the encoder that an archive was made with. Raises EncoderError when this version does not have it."""
+    for name, (module, cls, _) in ENCODERS.items():
+        if getattr(importlib.import_module(module), cls).id == archive.encoder_id:
+            return name
+    raise EncoderError(
+        f"the archive was made with encoder {archive.encoder_id!r}, which this version does not have; index into a new one"
+    )
+
+
+def encoder_of(archive: Archive) -> Encoder:
+    """The encoder that an archive was made with. Raises EncoderError when this version does not have it."""
+    return load_encoder(encoder_name(archive))
+
+
 def _shares(words: Sequence[str], lines: Sequence[str]) -> list[float]:
     """Share of each line, spaces not counted, that the words in it make up."""
     found = [0] * len(lines)
@@ -709,6 +782,11 @@ def _shares(words: Sequence[str], lines: Sequence[str]) -> list[float]:
         min(1.0, length / (len(line) - line.count(" "))) if length else 0.0
         for length, line in zip(found, lines, strict=True)
     ]
+
+
+def _is_complete(row: Mapping[str, Any]) -> bool:
+    """Whether a drawing has all that this version keeps of it: not if it failed, or was indexed by an older version."""
+    return row["status"] != "failed" and row["geometry"] is not None
 
 
 def _failed_row(path: str, error: str) -> dict[str, Any]:
@@ -765,6 +843,18 @@ def _ensure_table(db: Any, name: str, data: Any) -> None:
     except (ValueError, OSError, RuntimeError):
         # it is there already, or another process has just made it; otherwise the first error says more than this one
         if name not in db.list_tables().tables:
+            raise
+
+
+def _ensure_column(db: Any, name: str, type: str) -> None:
+    """Add a column of nulls to the table of the drawings, unless it is there already."""
+    table = db.open_table("drawings")
+    if name in table.schema.names:
+        return  # of a migration that was cut off before it was noted
+    try:
+        table.add_columns({name: f"CAST(NULL AS {type})"})
+    except (ValueError, OSError, RuntimeError):
+        if name not in db.open_table("drawings").schema.names:  # else another process was faster
             raise
 
 

@@ -63,6 +63,7 @@ COLUMNS: dict[str, tuple[Kind, str]] = {
     "path": (Kind.TEXT, "path relative to the root, with /"),
     "root": (Kind.TEXT, "absolute folder that was indexed"),
     "hash": (Kind.TEXT, "hash of the file's bytes"),
+    "geometry": (Kind.TEXT, "hash of what is drawn"),
     "bytes": (Kind.INTEGER, "size of the file"),
     "modified": (Kind.TIME, "time of the last change of the file"),
     "indexed": (Kind.TIME, "time of the last reading"),
@@ -124,6 +125,11 @@ def compile_where(expression: str) -> str:
     if len(expression) > MAX_LENGTH:
         raise FilterError(f"the filter has {len(expression)} characters; at most {MAX_LENGTH} are allowed")
     return _Parser(_tokenize(expression)).parse()
+
+
+def columns_of(expression: str) -> set[str]:
+    """Columns that an expression names. Raises FilterError where it cannot be read."""
+    return {token.text.lower() for token in _tokenize(expression) if token.kind == "word"} & set(COLUMNS)
 
 
 def quote(text: str) -> str:

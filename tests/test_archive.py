@@ -24,6 +24,7 @@ from deepdxf.drawing import Drawing
 from deepdxf.encoder import Switches, Vectors
 from deepdxf.errors import ArchiveError, FilterError, ReadError
 from deepdxf.files import find_files
+from deepdxf.fingerprint import canonical_hash
 
 DIM = 8
 FAKE = "fake/1"
@@ -465,14 +466,28 @@ def test_lost_data_files_are_one_line(archive: Archive, tmp_path: Path) -> None:
 def test_migrations_run_in_order_and_once(archive: Archive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(archive, 2)
     done: list[int] = []
-    steps = (lambda db: done.append(2), lambda db: done.append(3))
-    monkeypatch.setattr(deepdxf.archive, "MIGRATIONS", steps)
+    now = deepdxf.archive.MIGRATIONS
+    newest = 1 + len(now)
+    monkeypatch.setattr(deepdxf.archive, "MIGRATIONS", (*now, lambda db: done.append(1), lambda db: done.append(2)))
     for _ in range(2):
         assert len(Archive.open(tmp_path / "archive")) == 2
-    assert done == [2, 3]
-    monkeypatch.setattr(deepdxf.archive, "MIGRATIONS", ())
-    with pytest.raises(ArchiveError, match="has format 3, this version reads up to 1; upgrade"):
+    assert done == [1, 2]
+    monkeypatch.setattr(deepdxf.archive, "MIGRATIONS", now)
+    with pytest.raises(ArchiveError, match=f"has format {newest + 2}, this version reads up to {newest}; upgrade"):
         Archive.open(tmp_path / "archive")
+
+
+def test_an_archive_of_an_older_version_gets_what_it_lacks(archive: Archive, folder: Path, tmp_path: Path) -> None:
+    write(folder, a="5", b="broken")
+    index(archive, folder)
+    archive._table.drop_columns(["geometry"])
+    archive._db.open_table("about").update(where="key = 'format'", values={"value": "1"})
+    again = Archive.open(tmp_path / "archive")
+    id = drawing_id(str(folder / "a.dxf"))
+    assert again.get(id)["geometry"] is None
+    assert index(again, folder).actions() == {"updated": 1, "unchanged": 1}
+    assert again.get(id)["geometry"] == canonical_hash(read(folder / "a.dxf"))
+    assert index(again, folder).actions() == {"unchanged": 2}
 
 
 # --- several processes ---------------------------------------------------------------------------------------------
