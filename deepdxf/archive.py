@@ -85,6 +85,9 @@ def _add_geometry(db: Any) -> None:
 # MIGRATIONS[i] turns the tables of format i + 1 into those of format i + 2.
 MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry,)
 
+# Marks a table's key, which the database watches: of two processes that insert one at once, the second updates.
+KEY = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-primary-key:position": "1"}
+
 Redo = Literal["changed", "failed", "all"]
 
 
@@ -282,7 +285,7 @@ class Archive:
             ArchiveError: it cannot be written, or is there and of another encoder.
         """
         address = str(address)
-        with _database_errors(address):
+        with database_errors(address):
             pa = _arrow()
             if "://" not in address and os.path.exists(address) and not os.path.isdir(address):
                 raise ArchiveError(f"{address} is a file, not an archive; choose a folder")
@@ -309,7 +312,7 @@ class Archive:
             ArchiveError: there is none, it is damaged, of a newer format or of another encoder.
         """
         address = str(address)
-        with _database_errors(address):
+        with database_errors(address):
             # a folder is looked at first, because connecting to one makes it
             found = "://" in address or _is_archive(address)
             db = _connect(address) if found else None
@@ -327,13 +330,13 @@ class Archive:
             return cls(address, db, db.open_table("drawings"), about["encoder"])
 
     def __len__(self) -> int:
-        with _database_errors(self.address):
+        with database_errors(self.address):
             return int(self._table.count_rows())
 
     @property
     def version(self) -> int:
         """A number that every commit raises: what was derived from the archive is current while it stays."""
-        with _database_errors(self.address):
+        with database_errors(self.address):
             return int(self._table.version)
 
     # --- writing
@@ -477,7 +480,7 @@ class Archive:
         }
         columns["vector"] = pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), self.dim)
         data = pa.table({name: columns[name] for name in schema.names}, schema=schema)
-        with _database_errors(self.address):
+        with database_errors(self.address):
             # its conflicts with other writers are retried by the database
             self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(data)
 
@@ -515,14 +518,14 @@ class Archive:
     def remove(self, ids: Iterable[str]) -> int:
         """Remove rows; returns how many there were. Unknown ids are no error: they are not there."""
         ids, before = list(ids), len(self)
-        with _database_errors(self.address):
+        with database_errors(self.address):
             for i in range(0, len(ids), 500):
                 self._table.delete(f"id IN ({', '.join(map(quote, ids[i : i + 500]))})")
         return before - len(self)
 
     def _tidy(self) -> None:
         """Join small pieces of the table and index it when it has outgrown exact search."""
-        with _database_errors(self.address):
+        with database_errors(self.address):
             try:
                 if self._table.stats()["fragment_stats"]["num_fragments"] > MAX_FRAGMENTS:
                     self._table.optimize(cleanup_older_than=KEEP_VERSIONS)
@@ -536,14 +539,14 @@ class Archive:
         """Make the approximate index of the vectors, if a tenth of them or more are not in one."""
         from lancedb.index import IvfFlat
 
-        with _database_errors(self.address):
+        with database_errors(self.address):
             stats = self._table.index_stats("vector_idx") if self._table.list_indices() else None
             if stats is None or stats.num_unindexed_rows > UNINDEXED_SHARE * len(self):
                 self._table.create_index("vector", config=IvfFlat(distance_type="dot"), replace=True)
 
     def side_table(self, name: str, schema: pa.Schema) -> Any:
         """A table of the archive beside that of the drawings, made if it is not there."""
-        with _database_errors(self.address):
+        with database_errors(self.address):
             _ensure_table(self._db, name, schema.empty_table())
             return self._db.open_table(name)
 
@@ -570,16 +573,16 @@ class Archive:
 
     def vectors(self) -> tuple[NDArray[np.str_], Vectors]:
         """Ids (n,) in order, and vectors (n, d), of all drawings that have content."""
-        with _database_errors(self.address):
+        with database_errors(self.address):
             rows = self._load()
         return rows.ids, rows.vectors
 
-    def vectors(self, ids: Sequence[str]) -> Vectors:
+    def vectors_of(self, ids: Sequence[str]) -> Vectors:
         """(n, d) the vectors of some drawings, in their order; zeros for those that have none or are not there."""
         found = np.zeros((len(ids), self.dim), np.float32)
         if not ids:
             return found
-        with _database_errors(self.address):
+        with database_errors(self.address):
             in_memory = self._is_in_memory()
         if in_memory:
             rows = self._load()
@@ -629,7 +632,7 @@ class Archive:
         condition = compile_where(where) if where is not None else None
         if k < 1:
             return []
-        with _database_errors(self.address):
+        with database_errors(self.address):
             if not self._is_in_memory():
                 hits = self._search_database(query, k, condition)
             else:
@@ -751,7 +754,7 @@ class Archive:
 
     def _select(self, columns: list[str], condition: str | None = None, table: Any = None) -> pa.Table:
         """Columns of the rows that pass, of the archive's table or a copy of it."""
-        with _database_errors(self.address):
+        with database_errors(self.address):
             query = (self._table if table is None else table).search()
             if condition:
                 query = query.where(condition)
@@ -812,12 +815,10 @@ def _arrow() -> Any:
 
 def _schema(dim: int) -> pa.Schema:
     pa = _arrow()
-    # As the table's key, the id is watched by the database: of two processes that insert it at once, one updates.
-    key = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-primary-key:position": "1"}
     columns = [pa.field(name, SCALAR_TYPES[kind]()) for name, (kind, _) in COLUMNS.items() if name != "id"]
     return pa.schema(
         [
-            pa.field("id", pa.string(), nullable=False, metadata=key),
+            pa.field("id", pa.string(), nullable=False, metadata=KEY),
             *columns,
             pa.field("folded", pa.string()),  # what `Archive.find_text` searches
             pa.field("thumbnail", pa.binary()),
@@ -874,7 +875,7 @@ def _migrate(db: Any, found: int, address: str) -> None:
 
 
 @contextmanager
-def _database_errors(address: str) -> Iterator[None]:
+def database_errors(address: str) -> Iterator[None]:
     """Turn what the database raises into one line."""
     try:
         yield
