@@ -86,16 +86,45 @@ def read_many(
                 return
             ready = set(wait([worker.pipe for worker in crew], timeout=TICK_S))
             for worker in list(crew):
-                # only one that is silent can have run over a limit: a slow consumer of outcomes is not its fault
-                reason = "" if worker.pipe in ready else worker.overrun(timeout_s, memory_mb)
-                if worker.pipe in ready:
-                    yield from worker.receive()
-                if worker.gone or reason:
+                yield from worker.attend(queue, worker.pipe in ready, timeout_s, memory_mb)
+                if worker.ended:
                     crew.remove(worker)
-                    yield from worker.bury(queue, reason)
     finally:
         for worker in crew:
             worker.end()
+
+
+class Standby(Generic[Item, Result]):
+    """A worker process that is kept between items: what a server asks, one item at a time, under the same limits.
+
+    It is started by the first item, and anew by the next one after it has ended. For one thread at a time.
+
+    Args:
+        work, timeout_s, memory_mb: as in `read_many`.
+    """
+
+    def __init__(self, work: Callable[[Item], Result], *, timeout_s: float = 120.0, memory_mb: int = 2000) -> None:
+        self._work, self._timeout_s, self._memory_mb = work, timeout_s, memory_mb
+        self._worker: _Worker | None = None
+
+    def ask(self, item: Item) -> Outcome[Item, Result]:
+        """What becomes of an item. Raises DeepDXFError when the process ends before it begins."""
+        queue = _Queue([item])
+        while True:
+            worker = self._worker = self._worker or _Worker(self._work, self._memory_mb)
+            worker.fill(queue)
+            ready = bool(wait([worker.pipe], timeout=TICK_S))
+            outcomes = list(worker.attend(queue, ready, self._timeout_s, self._memory_mb))
+            if worker.ended:
+                self._worker = None
+            if outcomes:
+                return outcomes[0]
+
+    def close(self) -> None:
+        """End the process."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
 
 
 @contextmanager
@@ -160,6 +189,7 @@ class _Worker:
         self.since = time.monotonic()  # when it began with the first of `given`, or was started
         self.started = False
         self.gone = False  # it has ended, or is about to
+        self.ended = False  # and was buried
         self.spent = False  # it ended by itself between two items
         with suppress(OSError):  # it ended at once: the next wait() finds the pipe closed
             self.pipe.send(work)
@@ -174,6 +204,17 @@ class _Worker:
                 self.pipe.send(item)
             except OSError:
                 return
+
+    def attend(
+        self, queue: _Queue[Any], ready: bool, timeout_s: float, memory_mb: int
+    ) -> Iterator[Outcome[Any, Any]]:
+        """Yield what the worker has sent, if it is ``ready``, and end it when a limit or it itself says so."""
+        # only one that is silent can have run over a limit: a slow consumer of outcomes is not its fault
+        reason = "" if ready else self.overrun(timeout_s, memory_mb)
+        if ready:
+            yield from self.receive()
+        if self.gone or reason:
+            yield from self.bury(queue, reason)
 
     def receive(self) -> Iterator[Outcome[Any, Any]]:
         """Yield what the worker has sent."""
@@ -202,6 +243,7 @@ class _Worker:
 
     def bury(self, queue: _Queue[Any], reason: str) -> Iterator[Outcome[Any, Any]]:
         """End the worker; the item it was on has failed, and those that it had not begun go back."""
+        self.ended = True
         if self.gone:
             self.process.join(timeout=2)  # its own exit code is known only once it has ended by itself
         self.end()

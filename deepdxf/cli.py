@@ -8,7 +8,6 @@ command line is wrong, 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import math
 import os
@@ -18,13 +17,13 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from deepdxf import __version__, cli_compare, cli_train
-from deepdxf.console import complain, counted, listed, print_json, print_outcome, print_pairs, shown
+from deepdxf.console import complain, counted, listed, number, print_json, print_outcome, print_pairs, shown, size_text
 from deepdxf.errors import ArchiveError, DeepDXFError
 
 if TYPE_CHECKING:
     from deepdxf.archive import Archive, Hit, IndexReport
     from deepdxf.drawing import Drawing
-    from deepdxf.encoder import Encoder, Switches
+    from deepdxf.encoder import Switches
     from deepdxf.report import Card, Value
 
 Arguments = argparse.Namespace
@@ -323,7 +322,7 @@ def similar(
         The hits, and the query if it had to be read.
     """
     from deepdxf import reader
-    from deepdxf.archive import drawing_id
+    from deepdxf.archive import drawing_id, encoder_of
     from deepdxf.encoder import Switches
 
     drawing: Drawing | None = None
@@ -342,19 +341,6 @@ def similar(
         raise DeepDXFError(f"{file or id}: the drawing has nothing in it to search by")
     hits = archive.search(vectors, k + 1, **limits)  # one more, because the query itself is no answer
     return [hit for hit in hits if hit.id != own][:k], drawing
-
-
-def encoder_of(archive: Archive) -> Encoder:
-    """The encoder that an archive was made with. Raises EncoderError when this version does not have it."""
-    from deepdxf import encoder
-    from deepdxf.errors import EncoderError
-
-    for name, (module, cls, _) in encoder.ENCODERS.items():
-        if getattr(importlib.import_module(module), cls).id == archive.encoder_id:
-            return encoder.load(name)
-    raise EncoderError(
-        f"the archive was made with encoder {archive.encoder_id!r}, which this version does not have; index into a new one"
-    )
 
 
 ROW_COLUMNS = ("status", "entities", "width_mm", "height_mm", "width", "height", "layer")
@@ -432,20 +418,6 @@ def text_card(words: str) -> Card:
     from deepdxf.report import Card
 
     return Card(f"“{words}”")
-
-
-def number(value: float, digits: int = 4) -> str:
-    """A number of at least so many digits as people write it: no exponent unless it is astronomic."""
-    return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}"
-
-
-def size_text(width: float | None, height: float | None, unit_mm: float | None) -> str:
-    """Width and height as people write them; empty where they are not known."""
-    if width is None or height is None:
-        return ""
-    if unit_mm is None:
-        return f"{number(width)} × {number(height)} (unit not stated)"
-    return f"{number(width * unit_mm)} × {number(height * unit_mm)} mm"
 
 
 def describe(switches: Switches) -> str:

@@ -70,3 +70,17 @@ def listed(items: Iterable[str]) -> str:
 def counted(items: Sequence[str]) -> str:
     """Items with commas behind their number; empty if there is none."""
     return f"{len(items)}: {listed(items)}" if items else ""
+
+
+def number(value: float, digits: int = 4) -> str:
+    """A number of at least so many digits as people write it: no exponent unless it is astronomic."""
+    return f"{value:.0f}" if 10 ** (digits - 1) <= abs(value) < 1e15 else f"{value:.{digits}g}"
+
+
+def size_text(width: float | None, height: float | None, unit_mm: float | None) -> str:
+    """Width and height as people write them; empty where they are not known."""
+    if width is None or height is None:
+        return ""
+    if unit_mm is None:
+        return f"{number(width)} × {number(height)} (unit not stated)"
+    return f"{number(width * unit_mm)} × {number(height * unit_mm)} mm"

@@ -94,8 +94,11 @@ class Similarity:
 def similarity(encoder: Encoder, a: Drawing, b: Drawing, switches: Switches | None = None) -> Similarity:
     """Cosines of two drawings, overall and by code, in the pose of ``a`` that fits best; symmetric but for the pose."""
     switches = switches or Switches()
-    poses = encoder.query(a, switches)
-    other = encoder.query(b, Switches(size=switches.size))[0]
+    return explain(encoder, encoder.query(a, switches), encoder.query(b, Switches(size=switches.size))[0])
+
+
+def explain(encoder: Encoder, poses: Vectors, other: NDArray[np.float32]) -> Similarity:
+    """Cosines, overall and by code, of a query (m, d) in the pose that fits best and the vector (d,) of a drawing."""
     best = poses[int(np.argmax(poses @ other))]
     return Similarity(
         _cosine(best, other), {name: _cosine(best[part], other[part]) for name, part in encoder.codes.items()}

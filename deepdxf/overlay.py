@@ -286,6 +286,11 @@ def write_page(
     Raises:
         DeepDXFError: the file cannot be written.
     """
+    write_html(path, f"{names[0]} → {names[1]}", page_body(a, b, comparison, names), STYLE, SCRIPT)
+
+
+def page_body(a: Drawing, b: Drawing, comparison: Comparison, names: tuple[str, str]) -> str:
+    """HTML of a header and a main part with both drawings and the list of differences, for `STYLE` and `SCRIPT`."""
     sheet = _Sheet.of(a, b, comparison, PAGE_SIDE)
     width, height = sheet.view.width * GRID, sheet.view.height * GRID
     ordered = sorted(comparison.differences, key=lambda d: -d.cost)
@@ -309,8 +314,7 @@ def write_page(
         f"<tr><th>{xml_text(name)} code</th><td>{value:.4f}</td></tr>"
         for name, value in (comparison.similarity.codes if comparison.similarity else {}).items()
     )
-    title = f"{names[0]} → {names[1]}"
-    body = f"""<header>
+    return f"""<header>
 <h1><span>A</span> {xml_text(names[0])} <span>→ B</span> {xml_text(names[1])}</h1>
 <p>{"".join(f"<span>{xml_text(part)}</span>" for part in headline(comparison))}</p>
 </header>
@@ -346,7 +350,6 @@ def write_page(
 <p class="note">Keys: n, p or → ← step; + − 0 zoom; Shift with arrows moves; b shows A, B or both.</p>
 </section>
 </main>"""
-    write_html(path, title, body, _STYLE, _SCRIPT)
 
 
 def _list_item(sheet: _Sheet, number: int, d: Difference) -> str:
@@ -499,7 +502,7 @@ def _points(points: FloatArray) -> list[tuple[float, float]]:
     return [(float(x), float(y)) for x, y in points[:, :2]]
 
 
-_STYLE = """
+STYLE = """
 :root { color-scheme: light dark; --paper: #f4f6f9; --card: #ffffff; --ink: #17202e; --soft: #4d5a6b;
   --line: #cfd8e3; --accent: #1a56c4; }
 @media (prefers-color-scheme: dark) {
@@ -567,7 +570,7 @@ thead th { color: var(--soft); }
 }
 """
 
-_SCRIPT = """
+SCRIPT = """
 "use strict";
 (() => {
   const sheet = document.getElementById("sheet"), mark = document.getElementById("mark");
@@ -613,7 +616,7 @@ _SCRIPT = """
   };
   items.forEach((item, i) => item.querySelector("button").addEventListener("click", () => go(i)));
 
-  const boxes = [...document.querySelectorAll("input[type=checkbox]")];
+  const boxes = [...document.querySelectorAll(".legend input")];
   const inA = ["unchanged", "removed", "changed-old", "moved-old", "properties"];
   const inB = ["unchanged", "added", "changed", "moved", "properties"];
   const update = () => {
@@ -665,7 +668,7 @@ _SCRIPT = """
     "+": buttons.in, "=": buttons.in, "-": buttons.out, "0": all, b: blink };
   const moves = { ArrowRight: [0.1, 0], ArrowLeft: [-0.1, 0], ArrowDown: [0, 0.1], ArrowUp: [0, -0.1] };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    if (event.ctrlKey || event.altKey || event.metaKey || event.target.closest("form")) return;
     const move = event.shiftKey && moves[event.key], act = keys[event.key];
     if (!move && !act) return;
     event.preventDefault();

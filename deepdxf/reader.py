@@ -102,6 +102,11 @@ def load(path: Path, limits: Limits) -> bytes:
         raise ReadError("no permission to read it") from None
     except (OSError, ValueError) as error:
         raise ReadError(f"cannot be read ({error})") from error
+    return unpacked(data, limits)
+
+
+def unpacked(data: bytes, limits: Limits) -> bytes:
+    """Bytes of a drawing, decompressed if gzip'd. Raises ReadError when that is damaged or beyond the limit."""
     if data[:2] == b"\x1f\x8b":
         try:
             with gzip.open(io.BytesIO(data)) as stream:
