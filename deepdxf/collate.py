@@ -46,6 +46,7 @@ class Batch:
     class_overlap: Tensor  # (b, 10, 10) float32
     classic: Tensor  # (m, 1 + N_CLASSIC) int16 class and quantised columns, −1 = unused
     classic_start: Tensor  # (b + 1,) int64 first classic row of each drawing
+    image: Tensor  # (b, CHANNELS, p, p) float32 raster code, p = 0 where none was made
     ids: tuple[str, ...]  # b names
 
     def __len__(self) -> int:
@@ -90,6 +91,7 @@ def arrays(codes: Sequence[DrawingCode]) -> Arrays:
         "class_overlap": np.stack([graph.overlap for graph in classes]).astype(np.float32),
         "classic": np.concatenate(matrices).astype(np.int16),
         "classic_start": _starts([len(matrix) for matrix in matrices]),
+        "image": np.stack([code.raster.image for code in codes]).astype(np.float32),
     }
 
 

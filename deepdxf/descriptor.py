@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray
 from deepdxf.encoder import Switches, Vectors, encode_poses
 from deepdxf.geometry import Shapes, arc_boxes, arcs, edges, segments
-from deepdxf.raster import blur, ink, to_pixels
+from deepdxf.raster import DIRECTIONS, STROKED, blur, directions, ink, to_pixels
 
 C = EntityClass
 Tokens = NDArray[np.uint64]
@@ -49,8 +49,7 @@ TINY = 1e-9  # sizes below this have no logarithm
 
 NEIGHBOURS, CANDIDATES = 4, 8
 LEVEL = 1e-3  # neighbours whose offset leaves an axis by less than this share lie level
-CELLS, DIRECTIONS, GRID_BLUR, MARGIN = 8, 4, 0.5, 0.25
-DIRECTION_PHASE = 0.3  # of a direction: borders between directions lie where chords of circles and common slopes do not
+CELLS, GRID_BLUR, MARGIN = 8, 0.5, 0.25
 CHANNELS = DIRECTIONS + 3  # and curves, texts, fills
 MASS_REACH = 2.2  # half side of the mass grid, in standard deviations of the strokes around their centre
 
@@ -327,9 +326,8 @@ class Descriptor:
         frame = drawing.frame
         width, height = np.maximum(frame[2:] - frame[:2], 1e-6)
         lines, owner = segments(drawing, max(width, height) / CELLS / 16)
-        lines = lines[np.isin(drawing.cls[owner], (C.LINE, C.LWPOLYLINE, C.ARC, C.CIRCLE, C.SPLINE))]
-        angle = np.arctan2(lines[:, 3] - lines[:, 1], lines[:, 2] - lines[:, 0]) % np.pi
-        direction = np.round(angle / np.pi * DIRECTIONS + DIRECTION_PHASE).astype(np.int64) % DIRECTIONS
+        lines = lines[np.isin(drawing.cls[owner], STROKED)]
+        direction = directions(to_pixels(lines, frame, CELLS))
         parts["frame grid"] = grid(lines, direction, pen, frame)
         parts["mass grid"] = grid(lines, direction, pen, mass_frame(pen))
         millimetre = drawing.unit_mm or 1.0

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArra
 from deepdxf.errors import DeepDXFError
 from deepdxf.files import replacing
 from deepdxf.geometry import once
+from deepdxf.raster import RasterCode, raster_code
 from deepdxf.sequence import ClassicCode, RichCode, classic, finite_boxes, rich
 from deepdxf.vocabulary import LIMIT, Scale, column
 
@@ -286,8 +287,8 @@ def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> Pairs:
     found = [np.zeros((2, 0), np.int64)]
     core = np.zeros(0, np.int64)
     while len(left):
-        if listed is None and is_sparse(sorted_box[left]):
-            listed = left[meeting_pairs(sorted_box[left])]
+        if listed is None and (pairs_left := meeting_pairs(sorted_box[left])) is not None:
+            listed = left[pairs_left]
         if listed is not None:
             leaving = np.bincount(listed.ravel(), minlength=n)[left] <= cap
             leaves = np.zeros(n, bool)
@@ -327,18 +328,41 @@ DIRECT = 1 << 18  # up to so many comparisons, comparing all with all is faster 
 SPARSE = 64  # partners a box, on average, up to which all pairs are listed
 
 
-def is_sparse(box: IntArray) -> bool:
-    """Whether so few pairs of boxes meet, by a cheap bound, that listing them all is the fastest way to count them."""
-    return len(box) ** 2 <= DIRECT or int(most_meeting(box + WIDER, box).sum()) <= SPARSE * len(box)
+def meeting_pairs(box: IntArray) -> IntArray | None:
+    """(2, p) all pairs of boxes that meet, each once; None where they are too many, or hard to find.
+
+    A sweep from left to right through strips that hold equally many boxes: in each, a box is compared with those that
+    begin further to the right, but before it ends.
+
+    Args:
+        box: (n, 4), sorted from left to right.
+    """
+    n = len(box)
+    # a pair is found in the strip where the upper one of the two begins
+    lines = np.sort(box[:, 1])[:: max(STRIP * int(np.sqrt(n)), 1)]
+    lowest, highest = np.searchsorted(lines, box[:, 1], "right"), np.searchsorted(lines, box[:, 3] + 1, "right")
+    strips = highest - lowest + 1
+    if strips.sum() > max(DIRECT, SPARSE * n):
+        return None
+    row = np.repeat(np.arange(n), strips)
+    strip = np.arange(len(row)) - np.repeat(np.cumsum(strips) - strips - lowest, strips)
+    order = np.argsort(strip.astype(np.int16), kind="stable")  # of 16 bits: sorted in linear time
+    row, strip = row[order], strip[order]
+    start = strip * (8 * REACH)
+    end = np.searchsorted(start + box[row, 0], start + box[row, 2] + 1, "right")
+    after = end - np.arange(1, len(row) + 1)
+    if after.sum() > max(DIRECT, SPARSE * n):
+        return None
+    one = np.repeat(np.arange(len(row)), after)
+    other = np.arange(len(one)) + np.repeat(end - np.cumsum(after), after)
+    first, second = row[one], row[other]
+    low, high = np.ascontiguousarray(box[:, 1]), box[:, 3] + 1
+    meets = (low[second] <= high[first]) & (low[first] <= high[second])
+    meets &= strip[one] == np.maximum(lowest[first], lowest[second])
+    return np.stack([first[meets], second[meets]])
 
 
-def meeting_pairs(box: IntArray) -> IntArray:
-    """(2, p) all pairs of boxes that meet, each once."""
-    if len(box) ** 2 <= DIRECT:
-        return np.stack(np.nonzero(np.triu(meets(box + WIDER, box), 1)))
-    first, second = meeting(box, np.arange(len(box)))
-    once = first < second
-    return np.stack([first[once], second[once]])
+STRIP = 8  # √n boxes begin in a strip
 
 
 def meeting(box: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
@@ -353,14 +377,6 @@ def meeting(box: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
     diagonals = linestrings((box + WIDER / 2.0).reshape(-1, 2, 2))
     first, second = STRtree(diagonals).query(diagonals[rows])
     return rows[first], second
-
-
-def meets(query: IntArray, box: IntArray) -> BoolArray:
-    """(q, n) whether each query box (q, 4) shares a point with each box (n, 4)."""
-    query, box = query.T.astype(np.int32), box.T.astype(np.int32)
-    result = (query[0][:, None] <= box[2]) & (query[2][:, None] >= box[0])
-    result &= (query[1][:, None] <= box[3]) & (query[3][:, None] >= box[1])
-    return np.asarray(result)
 
 
 def partners(box: IntArray) -> IntArray:
@@ -411,9 +427,11 @@ def count_meeting(query: IntArray, box: IntArray) -> IntArray:
 
     All boxes, less those wholly to the left, right, below or above; a box that lies diagonally was subtracted twice.
     """
-    if len(query) * len(box) <= DIRECT:
-        return np.asarray(meets(query, box).sum(axis=1))
     query, box = query.T.astype(np.int32), box.T.astype(np.int32)
+    if query.shape[1] * box.shape[1] <= DIRECT:
+        meets = (query[0][:, None] <= box[2]) & (query[2][:, None] >= box[0])
+        meets &= (query[1][:, None] <= box[3]) & (query[3][:, None] >= box[1])
+        return np.asarray(meets.sum(axis=1))
     result = np.full(query.shape[1], box.shape[1])
     sides = []  # left, right, below, above: order of the boxes, their ranks, how many are wholly there for a query
     for edge, limit in ((box[2], query[0]), (-box[0], -query[2]), (box[3], query[1]), (-box[1], -query[3])):
@@ -583,6 +601,7 @@ class DrawingCode:
     class_graph: ClassGraph
     entity_graph: EntityGraph  # over the rows of `rich`
     blocks: Blocks  # of the same rows
+    raster: RasterCode = field(default_factory=RasterCode)
 
     def save(self, path: str | Path) -> None:
         """Write an .npz file; under its name there is never half a file.
@@ -607,7 +626,7 @@ class DrawingCode:
             with np.load(Path(path), allow_pickle=False) as arrays:
                 parts: dict[str, Any] = {}
                 for part, kind in PARTS.items():
-                    values = {field.name: arrays[f"{part}.{field.name}"] for field in fields(kind)}
+                    values = {of.name: arrays[f"{part}.{of.name}"] for of in fields(kind)}
                     # numbers come back as arrays without axes
                     parts[part] = kind(
                         **{name: value if value.ndim else value.item() for name, value in values.items()}
@@ -623,10 +642,11 @@ PARTS: dict[str, Any] = {
     "class_graph": ClassGraph,
     "entity_graph": EntityGraph,
     "blocks": Blocks,
+    "raster": RasterCode,
 }
 
 
-def encode(drawing: Drawing, id: str, limit: int = LIMIT, method: Method = "views") -> DrawingCode:
+def encode(drawing: Drawing, id: str, limit: int = LIMIT, method: Method = "views", pixels: int = 0) -> DrawingCode:
     """All codes of a drawing.
 
     Args:
@@ -634,6 +654,7 @@ def encode(drawing: Drawing, id: str, limit: int = LIMIT, method: Method = "view
         id: its name in the data set.
         limit: most rows of the sequence codes and nodes of the entity graph; what is cut is counted in them.
         method: how `blocks` cuts the sheet.
+        pixels: side of the raster code; 0: without it.
     """
     nodes = rich(drawing, limit)
     return DrawingCode(
@@ -643,4 +664,5 @@ def encode(drawing: Drawing, id: str, limit: int = LIMIT, method: Method = "view
         class_graph(drawing),
         entity_graph(drawing, nodes),
         blocks(drawing, nodes, method),
+        raster_code(drawing, pixels),
     )

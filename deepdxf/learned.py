@@ -42,7 +42,7 @@ class Learned:
         manifest = read_manifest(folder)
         self.id, self.dim = manifest.id, manifest.dim
         self.codes = {name: slice(*part) for name, part in manifest.codes.items()}
-        self._limit, self._blocks = manifest.encoder.limit, manifest.encoder.blocks
+        self._settings = manifest.encoder
         self._tells_size = True
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3  # errors only
@@ -64,9 +64,9 @@ class Learned:
 
     def encode(self, drawings: Sequence[Drawing]) -> Vectors:
         """(n, dim), see `Encoder.encode`."""
-        vectors = [np.zeros((0, self.dim), np.float32)]
+        vectors, of = [np.zeros((0, self.dim), np.float32)], self._settings
         for drawing in drawings:  # one by one: together they would be padded to the longest, which saves nothing
-            batch = arrays([encode(drawing, "", self._limit, self._blocks)])
+            batch = arrays([encode(drawing, "", of.limit, of.blocks, of.pixels)])
             if not self._tells_size:
                 batch["size"][:] = np.nan
             vectors += self._session.run(None, {name: batch[name] for name in self._inputs})

@@ -86,7 +86,7 @@ class Samples(Dataset[Chunk]):
 
 def code_of(drawing: Drawing, name: str, config: EncoderConfig) -> DrawingCode:
     """The codes of a drawing as an encoder of this configuration reads them."""
-    return encode(drawing, name, config.limit, config.blocks)
+    return encode(drawing, name, config.limit, config.blocks, config.pixels)
 
 
 class Loader:

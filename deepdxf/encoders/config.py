@@ -22,15 +22,15 @@ BlockMethod = Literal["views", "tiles", "chunks"]
 # What a size sets. tiny is for tests, small for experiments on two cores, base is what is shipped.
 SIZES: Mapping[Size, Mapping[str, int]] = {
     "tiny": {
-        "width": 32, "layers": 2, "heads": 2, "feedforward": 64, "bag_width": 8,
+        "raster_width": 8, "width": 32, "layers": 2, "heads": 2, "feedforward": 64, "bag_width": 8,
         "graph_width": 32, "graph_layers": 2, "codewords": 64, "perspectives": 16, "vector": 64,
     },
     "small": {
-        "width": 128, "layers": 3, "heads": 4, "feedforward": 256, "bag_width": 32,
+        "raster_width": 32, "width": 128, "layers": 3, "heads": 4, "feedforward": 256, "bag_width": 32,
         "graph_width": 64, "graph_layers": 2, "codewords": 256, "perspectives": 32, "vector": 128,
     },
     "base": {
-        "width": 192, "layers": 4, "heads": 6, "feedforward": 384, "bag_width": 32,
+        "raster_width": 32, "width": 192, "layers": 4, "heads": 6, "feedforward": 384, "bag_width": 32,
         "graph_width": 96, "graph_layers": 3, "codewords": 512, "perspectives": 64, "vector": 256,
     },
 }  # fmt: skip
@@ -74,14 +74,19 @@ class EncoderConfig:
     readout: Readout = "codebook"  # `jk`, or `codebook`: a bag of learned codewords beside it
     codewords: int = 0  # of the codebook, half of them for single entities, half for entities with their surroundings
     sharpness: float = 20.0  # factor of the cosines to codewords before the softmax
-    # both
+    # raster
+    pixels: int = 0  # side of the picture that the raster encoder reads; 0: there is no raster encoder
+    raster_width: int = 0  # of its first layer
+    # all
     share_entities: bool = True  # one entity embedding for both encoders, where both read entities
     vector: int = 0  # length of each encoder's vector, without the codebook
     matching: bool = False  # a matching network over the nodes of the geometry encoder
     perspectives: int = 0  # of the matching network
     head_within: int = 128  # width of the projections within a code
     head_across: int = 1024  # width of the projections across codes
-    sequence_weight: float = 0.5  # share of the sequence code in the cosine of served vectors
+    sequence_weight: float = 0.5  # share of the sequence code beside the geometry code in the cosine of served vectors
+    raster_weight: float = 0.3  # share of the raster code in it, where there is one
+    whitening: int = 0  # numbers of each code that are served, decorrelated on training drawings; 0: codes as they are
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
@@ -89,13 +94,15 @@ class EncoderConfig:
         for name in ("dropout", "order_dropout", "size_dropout"):
             if not 0.0 <= getattr(self, name) < 1.0:
                 raise EncoderError(f"{name} must be at least 0 and below 1, not {getattr(self, name):g}")
-        if not 0.0 <= self.sequence_weight <= 1.0:
-            raise EncoderError(f"sequence_weight must be from 0 to 1, not {self.sequence_weight:g}")
+        for name in ("sequence_weight", "raster_weight"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise EncoderError(f"{name} must be from 0 to 1, not {getattr(self, name):g}")
         by_size = SIZES[self.size]
         for field in fields(self):
             value = getattr(self, field.name)
-            if type(value) is int and value < (0 if field.name in by_size else 1):
-                raise EncoderError(f"{field.name} must be at least 1, not {value}")
+            least = 0 if field.name in by_size or field.name in ("pixels", "whitening") else 1
+            if type(value) is int and value < least:
+                raise EncoderError(f"{field.name} must be at least {least}, not {value}")
         head = (self.width or by_size["width"]) / (self.heads or by_size["heads"])
         if head % 2:
             raise EncoderError(

@@ -1,6 +1,8 @@
-"""Both encoders side by side, their projection heads, and the vector that is served."""
+"""The encoders side by side, their projection heads, and the vector that is served."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -10,17 +12,20 @@ from deepdxf.collate import Batch
 from deepdxf.encoders.config import EncoderConfig
 from deepdxf.encoders.geometry import EntityNodes, GeometryEncoder
 from deepdxf.encoders.matching import MatchingNetwork
+from deepdxf.encoders.raster import RasterEncoder
 from deepdxf.encoders.sequence import Encoded, SequenceEncoder
 
 EPS = 1e-6
+# Whitened numbers have variance ** (1 − 2 · this): 0.5 would make noise as loud as what tells drawings apart.
+WHITENING_POWER, WHITENING_FLOOR = 0.25, 1e-3
 
 
 class DualEncoder(nn.Module):
-    """Sequence and geometry encoder with heads for the directions of contrast; one of the two may be missing.
+    """Sequence, geometry and raster encoder with heads for the directions of contrast; some of the three may be missing.
 
-    ``heads`` are used in training only: "sequence_within", "geometry_within" (within a code), "sequence_across",
-    "geometry_across" (across codes, one width for both) and, with ``matching``, "geometry_nodes" (of its nodes). The
-    vectors that they read are the vectors that are served.
+    ``heads`` are used in training only: "sequence_within", "geometry_within", "raster_within" (within a code),
+    "sequence_across", "geometry_across", "raster_across" (across codes, one width for all) and, with ``matching``,
+    "geometry_nodes" (of its nodes). The vectors that they read are the vectors that are served.
     """
 
     def __init__(self, config: EncoderConfig) -> None:
@@ -28,6 +33,7 @@ class DualEncoder(nn.Module):
         self.config = config = config.resolved()
         self.sequence = SequenceEncoder(config) if config.codes != "geometry" else None
         self.geometry = GeometryEncoder(config) if config.codes != "sequence" else None
+        self.raster = RasterEncoder(config) if config.pixels else None
         nodes = self.geometry.nodes if self.geometry else None
         self.shares_entities = bool(
             config.share_entities
@@ -47,18 +53,28 @@ class DualEncoder(nn.Module):
             self.matching = MatchingNetwork(config.graph_width, config.perspectives)
             self.heads["geometry_nodes"] = _head(config.perspectives, config.head_within)
 
-    def _encoders(self) -> dict[str, SequenceEncoder | GeometryEncoder]:
+        if config.whitening:
+            for name, encoder in self._encoders().items():
+                # until `whiten`: the first numbers of the code, as they are
+                self.register_buffer(f"{name}_centre", torch.zeros(encoder.dim))
+                self.register_buffer(f"{name}_whitening", torch.eye(encoder.dim, self._served(encoder.dim)))
+
+    def _encoders(self) -> dict[str, SequenceEncoder | GeometryEncoder | RasterEncoder]:
         """The encoders that there are, by code."""
-        both = {"sequence": self.sequence, "geometry": self.geometry}
-        return {name: encoder for name, encoder in both.items() if encoder is not None}
+        all_ = {"sequence": self.sequence, "geometry": self.geometry, "raster": self.raster}
+        return {name: encoder for name, encoder in all_.items() if encoder is not None}
+
+    def _served(self, dim: int) -> int:
+        """How many numbers of a code of this length are served."""
+        return min(dim, self.config.whitening) if self.config.whitening else dim
 
     @property
     def slices(self) -> dict[str, slice]:
         """Stretches of the served vector by code."""
         result, end = {}, 0
         for name, encoder in self._encoders().items():
-            result[name] = slice(end, end + encoder.dim)
-            end += encoder.dim
+            result[name] = slice(end, end + self._served(encoder.dim))
+            end = result[name].stop
         return result
 
     def heads_width(self, on: str) -> int:
@@ -67,14 +83,15 @@ class DualEncoder(nn.Module):
 
     def nodes_width(self, code: str) -> int:
         """Width of the tokens of a code, see `Encoded.nodes`."""
-        return self.config.width if code == "sequence" else self.config.graph_width
+        widths = {"sequence": self.config.width, "geometry": self.config.graph_width}
+        return widths.get(code, 6 * self.config.raster_width)
 
     def branches(self) -> dict[str, list[nn.Parameter]]:
-        """Parameters by branch, each once: "sequence", "geometry" with their heads, "shared" what both use."""
-        groups: dict[str, list[nn.Parameter]] = {"sequence": [], "geometry": [], "shared": []}
+        """Parameters by branch, each once: "sequence", "geometry", "raster" with their heads, "shared" what two use."""
+        groups: dict[str, list[nn.Parameter]] = {"sequence": [], "geometry": [], "raster": [], "shared": []}
         shared = {id(p) for p in self.sequence.embedding.parameters()} if self.shares_entities and self.sequence else ()
         for name, parameter in self.named_parameters():
-            branch = "sequence" if name.startswith(("sequence", "heads.sequence")) else "geometry"
+            branch = next((b for b in ("sequence", "raster") if name.startswith((b, f"heads.{b}"))), "geometry")
             groups["shared" if id(parameter) in shared else branch].append(parameter)
         return {name: group for name, group in groups.items() if group}
 
@@ -91,16 +108,58 @@ class DualEncoder(nn.Module):
     def embed(self, batch: Batch) -> Tensor:
         """(b, d) float32 vectors to serve: unit length, or zeros for a drawing without entities.
 
-        Each code's vector at unit length, times the square root of its weight, one after the other: the dot product of
-        two drawings is the weighted mean of their cosines by code.
+        Each code's vector, whitened where the model is, at unit length, times the square root of its weight, one after
+        the other: the dot product of two drawings is the weighted mean of their cosines by code.
         """
-        share = self.config.sequence_weight
-        weights = {"sequence": share, "geometry": 1.0 - share} if len(self._encoders()) == 2 else {}
+        weights = self._weights()
         parts = [
-            weights.get(name, 1.0) ** 0.5 * F.normalize(encoded.vector.float(), dim=1, eps=EPS)
+            weights[name] ** 0.5 * F.normalize(self._whitened(name, encoded.vector.float()), dim=1, eps=EPS)
             for name, encoded in self(batch).items()
         ]
         return torch.cat(parts, dim=1) * (batch.start.diff() > 0)[:, None]
+
+    def _weights(self) -> dict[str, float]:
+        """Share of each code in the cosine of served vectors."""
+        sequence, raster = self.config.sequence_weight, self.config.raster_weight
+        shares = {
+            "sequence": (1.0 - raster) * sequence,
+            "geometry": (1.0 - raster) * (1.0 - sequence),
+            "raster": raster,
+        }
+        there = {name: shares[name] for name in self._encoders()}
+        total = sum(there.values())
+        return {name: share / total if total else 1.0 / len(there) for name, share in there.items()}
+
+    def _whitened(self, code: str, vector: Tensor) -> Tensor:
+        if not self.config.whitening:
+            return vector
+        unit = F.normalize(vector, dim=1, eps=EPS)
+        result: Tensor = (unit - getattr(self, f"{code}_centre")) @ getattr(self, f"{code}_whitening")
+        return result
+
+    @torch.no_grad()
+    def whiten(self, vectors: Mapping[str, Tensor], weight: Tensor | None = None) -> None:
+        """Decorrelate the served codes, by the vectors of some drawings; the encoders stay as they are.
+
+        Centred principal components (Jégou, Chum, 2012), divided by the fourth root of their variance: what all drawings
+        have in common no longer drowns what tells them apart.
+
+        Args:
+            vectors: code -> (n, dim of its encoder), at least a few times as many as numbers are served.
+            weight: (n,) of the drawings, so that a source with many drawings does not decide alone; none: all the same.
+        """
+        for code, vector in vectors.items():
+            unit = F.normalize(vector.double(), dim=1, eps=EPS)
+            share = torch.ones(len(unit), dtype=torch.float64) if weight is None else weight.double()
+            share = (share / share.sum())[:, None]
+            centre = (share * unit).sum(0)
+            offset = unit - centre
+            variance, axes = torch.linalg.eigh((share * offset).T @ offset)
+            kept = self._served(unit.shape[1])
+            variance, axes = variance[-kept:].clamp(min=0.0), axes[:, -kept:]
+            scale = (variance + WHITENING_FLOOR * variance.max()) ** -WHITENING_POWER
+            getattr(self, f"{code}_centre").copy_(centre)
+            getattr(self, f"{code}_whitening").copy_(axes * scale)
 
 
 def _head(width: int, out: int) -> nn.Sequential:

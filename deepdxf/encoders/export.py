@@ -18,6 +18,7 @@ from deepdxf.drawing import N_CLASSES, EntityClass
 from deepdxf.encoders.dual import DualEncoder
 from deepdxf.files import replacing
 from deepdxf.graph import N_NODES, Blocks, ClassGraph, DrawingCode, EntityGraph
+from deepdxf.raster import CHANNELS, RasterCode
 from deepdxf.sequence import ClassicCode, RichCode
 from deepdxf.vocabulary import N_CLASSIC, N_RICH
 
@@ -46,7 +47,7 @@ def export_onnx(model: DualEncoder, path: str | Path) -> None:
         DeepDXFError: it cannot be written.
     """
     served = _Served(copy.deepcopy(model).cpu().float()).eval().requires_grad_(False)
-    example = arrays([_example(5), _example(3)])
+    example = arrays([_example(5, model.config.pixels), _example(3, model.config.pixels)])
     tensors = tuple(torch.from_numpy(example[name]) for name in TENSORS)
     free = tuple({1 if name == "edge" else 0: torch.export.Dim.DYNAMIC} for name in TENSORS)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _quiet():
@@ -80,7 +81,7 @@ class _quiet:
         logging.disable(self.before)
 
 
-def _example(n: int) -> DrawingCode:
+def _example(n: int, pixels: int) -> DrawingCode:
     """Codes of n entities; the graph is the same for any."""
     cls = np.arange(n) % N_CLASSES
     cls[cls == EntityClass.INSERT] = EntityClass.LINE
@@ -100,4 +101,12 @@ def _example(n: int) -> DrawingCode:
     classes = ClassGraph(np.zeros((N_NODES, 1 + N_NODES), np.float32), every, every)
     classic = np.zeros((n, 1 + N_CLASSIC), np.int16)
     blocks = Blocks(np.arange(n, dtype=np.int32) % 2, np.zeros((2, 4), np.float32))
-    return DrawingCode("", ClassicCode(classic, 0), rich, classes, graph, blocks)
+    return DrawingCode(
+        "",
+        ClassicCode(classic, 0),
+        rich,
+        classes,
+        graph,
+        blocks,
+        RasterCode(np.zeros((CHANNELS, pixels, pixels), np.float16)),
+    )
