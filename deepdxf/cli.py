@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from deepdxf import __version__, cli_compare, cli_train
+from deepdxf import __version__, cli_archive, cli_compare, cli_train
 from deepdxf.console import complain, counted, listed, number, print_json, print_outcome, print_pairs, shown, size_text
 from deepdxf.errors import ArchiveError, DeepDXFError
 
@@ -764,6 +764,8 @@ def parser() -> argparse.ArgumentParser:
     command("encoders", encoders, "deepdxf encoders")
 
     cli_train.add_commands(command)
+
+    cli_archive.add_commands(command, archive_option, {"positive": positive, "finite": finite})
 
     made = command("demo", demo, "deepdxf demo\ndeepdxf demo --out my-demo --drawings 500")
     made.add_argument(

@@ -25,10 +25,12 @@ PACKAGE = Path(deepdxf.__file__).parent
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("cli_compare", "cli_train"),
+    ("cli_archive", "cli_compare", "cli_train"),
+    ("duplicates",),
+    ("decisions",),
     ("finetune",),
     ("train",),
-    ("learner", "held_out"),
+    ("learner", "held_out", "background"),
     ("masking", "loader", "config"),
     ("gradients",),
     ("optim", "processes", "tracking"),
@@ -44,7 +46,7 @@ LAYERS = (
     ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary"),
     ("reader_codes", "reader_bytes"),
     ("table",),
-    ("geometry", "text", "files", "watch", "sampler", "objectives"),
+    ("geometry", "text", "files", "watch", "sampler", "objectives", "whitening"),
     ("drawing",),
     ("errors", "__init__"),
 )

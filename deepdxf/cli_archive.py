@@ -1,0 +1,210 @@
+"""Commands about an archive as a whole: duplicates."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from deepdxf.console import print_json, shown
+
+if TYPE_CHECKING:
+    from deepdxf.archive import Archive
+    from deepdxf.duplicates import Duplicates, Group
+
+Arguments = argparse.Namespace
+Command = Callable[[str, Callable[[Arguments], int], str], argparse.ArgumentParser]
+
+DEFAULT_SCORE = 0.95  # of encoders that are not calibrated
+SHOWN_GROUPS = 20  # that the terminal shows
+
+
+# --- duplicates ------------------------------------------------------------------------------------------------------
+
+
+def duplicates(arguments: Arguments) -> int:
+    """Groups of the same drawing, exact and near, to work through; decisions about them are kept in the archive."""
+    from deepdxf.archive import Archive
+    from deepdxf.duplicates import decide
+
+    if (arguments.decide is None) != (not arguments.group):
+        arguments.fail("--decide and --group go together: --decide not --group ID …")
+    archive = Archive.open(arguments.archive)
+    found = found_duplicates(archive, arguments)
+    if arguments.decide is not None:
+        groups = [group for group in found.groups if arguments.only in (None, group.kind)]
+        chosen = [group.id for group in groups if group.verdict is None]
+        ids = chosen if arguments.group == ["all"] else arguments.group
+        found = decide(archive, found, None if arguments.decide == "open" else arguments.decide, ids, arguments.note)
+        decided = [group for group in found.groups if group.id in ids]
+        if arguments.json:
+            return print_json({"decided": [group_json(group) for group in decided]})
+        for group in decided:
+            print(f"{group.id}  {group.verdict or 'open'}")
+        print(f"{len(decided)} groups decided")
+        return 0
+    groups = shown_groups(found, arguments)
+    if arguments.json:
+        return print_json({**duplicates_facts(found), "groups": [group_json(group) for group in groups[: arguments.k]]})
+    print_duplicates(found, groups, arguments.k or SHOWN_GROUPS)
+    return 0
+
+
+def found_duplicates(archive: Archive, arguments: Arguments) -> Duplicates:
+    """The groups that the options ask for."""
+    from deepdxf.duplicates import find_duplicates
+
+    least = DEFAULT_SCORE if arguments.min_score is None else arguments.min_score
+    return find_duplicates(archive, least, where=arguments.where, apart=arguments.apart, keep=arguments.keep)
+
+
+def shown_groups(found: Duplicates, arguments: Arguments) -> list[Group]:
+    """Open groups, or all of them, of the kind that is asked for."""
+    groups = found.groups if arguments.decided else found.open()
+    return [group for group in groups if arguments.only in (None, group.kind)]
+
+
+def duplicates_facts(found: Duplicates) -> dict[str, Any]:
+    """Figures of a search for duplicates."""
+    groups = found.groups
+    return {
+        "min_score": found.min_score,
+        "searched": found.searched,
+        "left_out": found.left_out,
+        "unhashed": found.unhashed,
+        "found": len(groups),
+        "open": len(found.open()),
+        "kinds": {kind: sum(group.kind == kind for group in groups) for kind in ("exact", "near", "both")},
+    }
+
+
+def group_json(group: Group) -> dict[str, Any]:
+    """A group as a JSON object."""
+    from dataclasses import asdict
+
+    members = []
+    for member in group.members:
+        row = asdict(member) | {"modified": member.modified.isoformat() if member.modified else None}
+        members.append(row)
+    return {
+        "id": group.id,
+        "kind": group.kind,
+        "size": len(group.members),
+        "score": group.score,
+        "verdict": group.verdict or "open",
+        "earlier": group.earlier,
+        "note": group.note,
+        "members": members,
+    }
+
+
+def group_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
+    """A line a member, for tables and spreadsheets."""
+    return [
+        {
+            "group": group.id,
+            "kind": group.kind,
+            "drawings": len(group.members),
+            "lowest score": group.score,
+            "decision": group.verdict or "open",
+            "decision before": group.earlier,
+            "note": group.note,
+            "path": member.path,
+            "root": member.root,
+            "exact": member.exact,
+            "new": member.new,
+            "keep": member.keep,
+            "modified": member.modified.isoformat() if member.modified else None,
+            "bytes": member.bytes,
+            "entities": member.entities,
+            "id": member.id,
+        }
+        for group in groups
+        for member in group.members
+    ]
+
+
+def print_duplicates(found: Duplicates, groups: Sequence[Group], most: int) -> None:
+    """Groups with their members, a line each."""
+    for group in groups[:most]:
+        before = f", {len(group.new)} new since it was decided: {group.earlier}" if group.earlier else ""
+        score = "the same" if group.kind == "exact" else f"scores from {group.score:.3f}"
+        print(f"{group.id}  {len(group.members)} drawings, {group.kind}, {score}, {group.verdict or 'open'}{before}")
+        for member in group.members:
+            exact = f"={member.exact}" if member.exact is not None else ""
+            keep = {None: "", True: "keep", False: "surplus"}[member.keep]
+            date = f"{member.modified:%Y-%m-%d}" if member.modified else ""
+            print(shown(f"    {exact:<3} {date:<10} {keep:<7} {'new ' if member.new else ''}{member.path}"))
+    if len(groups) > most:
+        print(f"… and {len(groups) - most} more groups: -k {len(groups)} shows them, --json all of them")
+    facts = duplicates_facts(found)
+    kinds = ", ".join(f"{count} {kind}" for kind, count in facts["kinds"].items() if count)
+    decided = facts["found"] - facts["open"]
+    print(
+        f"{facts['found']} groups among {found.searched} drawings"
+        + (f" ({kinds})" if kinds else "")
+        + f": every pair in one is exact or scores at least {found.min_score:g}"
+        + (f"; {decided} of them are decided (--decided shows them)" if decided else "")
+    )
+    if found.left_out:
+        print(f"{found.left_out} drawings are in no group, for nothing is drawn in them or they could not be read")
+    if found.unhashed:
+        print(
+            f"{found.unhashed} drawings were indexed by an older version: index again to find exact duplicates of them"
+        )
+
+
+# --- the parser ------------------------------------------------------------------------------------------------------
+
+
+def add_commands(
+    command: Command,
+    archive_option: Callable[[argparse.ArgumentParser], None],
+    types: Mapping[str, Callable[[str], Any]],
+) -> None:
+    """Add the commands to the parser; the options that other commands have too, and types of numbers, are given."""
+    made = command(
+        "duplicates",
+        duplicates,
+        "deepdxf duplicates --archive my-archive\n"
+        "deepdxf duplicates --archive my-archive --min-score 0.98 --keep newest\n"
+        "deepdxf duplicates --archive my-archive --decide not --group 0123456789ab fedcba987654\n"
+        "deepdxf duplicates --archive my-archive --decide same --group all --only exact\n"
+        "deepdxf duplicates --archive my-archive --apart MATERIAL --where \"path like 'released/%'\" --json",
+    )
+    archive_option(made)
+    duplicates_options(made, types)
+    made.add_argument(
+        "-k", type=types["positive"], metavar="K", help=f"groups to show (default: {SHOWN_GROUPS}; --json: all)"
+    )
+    made.add_argument(
+        "--decide",
+        choices=("same", "not", "ignore", "open"),
+        help="decide about groups; open takes a decision back. It holds until another drawing joins the group or one of "
+        "its drawings changes",
+    )
+    made.add_argument("--group", nargs="+", metavar="ID", help="the groups to decide about; all: all open ones")
+    made.add_argument("--note", default="", metavar="TEXT", help="kept with the decision")
+
+
+def duplicates_options(made: argparse.ArgumentParser, types: Mapping[str, Callable[[str], Any]]) -> None:
+    """What says which groups there are."""
+    made.add_argument(
+        "--min-score",
+        type=types["finite"],
+        metavar="S",
+        help=f"every pair in a group is exact or scores at least this (default: {DEFAULT_SCORE})",
+    )
+    made.add_argument("--where", metavar="FILTER", help="only drawings that pass; see docs/filters.md")
+    made.add_argument(
+        "--apart",
+        metavar="TAG",
+        help="drawings whose title blocks state another value under this tag are no duplicates, e.g. MATERIAL",
+    )
+    made.add_argument("--only", choices=("exact", "near", "both"), help="only groups of this kind")
+    made.add_argument("--decided", action="store_true", help="also the groups that are decided")
+    made.add_argument(
+        "--keep",
+        metavar="RULE",
+        help="say which one to keep: newest, oldest, or a pattern of paths such as 'released/*'; nothing is deleted",
+    )
