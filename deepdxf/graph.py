@@ -325,7 +325,8 @@ SHRINK = 8
 
 WIDER = np.array([-1, -1, 1, 1])  # boxes meet that are one cell apart
 DIRECT = 1 << 18  # up to so many comparisons, comparing all with all is faster than being clever
-SPARSE = 64  # partners a box, on average, up to which all pairs are listed
+SPARSE = 64  # comparisons a box, on average, up to which all pairs are listed
+TALL = 8  # strips that a box lies in, on average, up to which it is tried
 
 
 def meeting_pairs(box: IntArray) -> IntArray | None:
@@ -342,7 +343,7 @@ def meeting_pairs(box: IntArray) -> IntArray | None:
     lines = np.sort(box[:, 1])[:: max(STRIP * int(np.sqrt(n)), 1)]
     lowest, highest = np.searchsorted(lines, box[:, 1], "right"), np.searchsorted(lines, box[:, 3] + 1, "right")
     strips = highest - lowest + 1
-    if strips.sum() > max(DIRECT, SPARSE * n):
+    if strips.sum() > max(DIRECT, TALL * n):
         return None
     row = np.repeat(np.arange(n), strips)
     strip = np.arange(len(row)) - np.repeat(np.cumsum(strips) - strips - lowest, strips)
@@ -362,7 +363,7 @@ def meeting_pairs(box: IntArray) -> IntArray | None:
     return np.stack([first[meets], second[meets]])
 
 
-STRIP = 8  # √n boxes begin in a strip
+STRIP = 2  # √n boxes begin in a strip
 
 
 def meeting(box: IntArray, rows: IntArray) -> tuple[IntArray, IntArray]:
