@@ -38,6 +38,7 @@ VOTES = 8_000  # pairs of strokes that vote for a displacement
 BIN = 4.0  # tolerances within which votes count as the same
 PEAKS = 6  # displacements that are tried
 TRIED = 2_000  # strokes that a displacement is tried with
+FEW_VOTES, FEW_TRIED = 1_000, 100  # the same for `overlap`
 ANGLE_BIN = 0.1  # degrees
 QUARTER = 1e-4  # of a right angle: how near to a multiple of it an angle counts as one
 ANGLE_PAIRS = 300  # equal strokes whose pairs vote for an angle
@@ -155,7 +156,7 @@ def align_strokes(
     tolerance: float | None = None,
 ) -> Alignment:
     """`align` for strokes alone; ``unit_ratios``: what a length of 1 in ``a`` may be in ``b`` by their units."""
-    a, b = _pen(a), _pen(b)
+    a, b = pen_strokes(a), pen_strokes(b)
     if tolerance is None:
         frame = robust_frame(b.box)
         tolerance = _tolerance(float(np.hypot(*(frame[2:] - frame[:2]))), None)
@@ -177,6 +178,36 @@ def align_strokes(
     return replace(best, found=True)
 
 
+def overlap(
+    a: Strokes,
+    b: Strokes,
+    *,
+    rotation: Rotation = "none",
+    mirror: bool = False,
+    scale: Scale = "units",
+    tolerance: float,
+) -> int:
+    """How many strokes of ``a`` lie over one of ``b`` each in the pose that matches most: `align_strokes` for many pairs.
+
+    Votes are fewer, maps are not refined and the drawing as it lies is not preferred; arguments as there, turns but by
+    multiples of 90°.
+    """
+    a, b = pen_strokes(a), pen_strokes(b)
+    best = 0
+    if len(a.kind) == 0 or len(b.kind) == 0:
+        return best
+    for group in _poses(a, b, rotation, mirror, scale, (1.0,), tolerance):
+        for linear, _ in group:
+            match = _matcher(a, b, linear, False, tolerance)
+            if match.most > best:
+                tries = np.concatenate([np.zeros((1, 2)), match.displacements(FEW_VOTES)])
+                shares = match.quick(tries, tolerance, FEW_TRIED)
+                best = max(best, len(match.matched(tries[int(np.argmax(shares))])[0]))
+        if best >= SETTLED * min(len(a.kind), len(b.kind)):
+            break
+    return best
+
+
 def cells(kind: IntArray, columns: FloatArray, tolerance: float) -> IntArray:
     """Labels (n,) of rows that are equal: the same ``kind`` (n,) and, in each of the ``columns`` (n, c), values that are
     linked by steps of at most the tolerance. Rows that differ by no more than the tolerance always have one label.
@@ -192,7 +223,7 @@ def cells(kind: IntArray, columns: FloatArray, tolerance: float) -> IntArray:
 # --- poses -----------------------------------------------------------------------------------------------------------
 
 
-def _pen(pen: Strokes) -> Strokes:
+def pen_strokes(pen: Strokes) -> Strokes:
     """Strokes with finite boxes, polylines by their edges alone."""
     keep = (pen.kind != WHOLE) & np.isfinite(pen.box).all(axis=1)
     return Strokes(pen.kind[keep], pen.box[keep], pen.length[keep])
@@ -330,7 +361,28 @@ def _turnable(pen: Strokes) -> Strokes:
 
 def _fit(a: Strokes, b: Strokes, linear: FloatArray, turned: bool, scaled: bool, tolerance: float) -> Alignment:
     """The best displacement under a linear map, refined."""
-    scale = float(np.sqrt(abs(np.linalg.det(linear))))
+    scale = _scale(linear)
+    match = _matcher(a, b, linear, turned, tolerance)
+    identity = np.array_equal(linear, np.eye(2))
+    if identity:
+        stays = match.at(np.zeros(2))
+        if stays.cover >= SETTLED:
+            return stays
+    peaks = match.displacements(VOTES)
+    if len(peaks) == 0:
+        return stays if identity else match.at(np.zeros(2))
+    tried = match.quick(peaks, BIN * tolerance, TRIED)
+    found = match.at(peaks[int(np.argmax(tried))], linear, free=(turned, scaled and scale != 1.0))
+    return stays if identity and stays.share >= STAYS * found.share and stays.share > 0 else found
+
+
+def _scale(linear: FloatArray) -> float:
+    return float(np.sqrt(abs(np.linalg.det(linear))))
+
+
+def _matcher(a: Strokes, b: Strokes, linear: FloatArray, turned: bool, tolerance: float) -> _Matcher:
+    """Strokes of a under a linear map against those of b; ``turned``: by no multiple of 90°."""
+    scale = _scale(linear)
     if turned:  # boxes of turned strokes are not known: lengths are
         a, b = _turnable(a), _turnable(b)
         columns = np.concatenate([a.length * scale, b.length])[:, None]
@@ -338,18 +390,7 @@ def _fit(a: Strokes, b: Strokes, linear: FloatArray, turned: bool, scaled: bool,
         columns = np.concatenate([a.size @ np.abs(linear).T, b.size])
     n = len(a.kind)
     label = cells(np.concatenate([a.kind, b.kind]), columns, tolerance)
-    match = _Matcher(a.centre @ linear.T, b.centre, label[:n], label[n:], a.length * scale, b.length, tolerance)
-    identity = np.array_equal(linear, np.eye(2))
-    if identity:
-        stays = match.at(np.zeros(2))
-        if stays.cover >= SETTLED:
-            return stays
-    peaks = match.displacements()
-    if len(peaks) == 0:
-        return stays if identity else match.at(np.zeros(2))
-    tried = [match.quick(peak, BIN * tolerance) for peak in peaks]
-    found = match.at(peaks[int(np.argmax(tried))], linear, free=(turned, scaled and scale != 1.0))
-    return stays if identity and stays.share >= STAYS * found.share and stays.share > 0 else found
+    return _Matcher(a.centre @ linear.T, b.centre, label[:n], label[n:], a.length * scale, b.length, tolerance)
 
 
 class _Matcher:
@@ -373,10 +414,21 @@ class _Matcher:
         self.apart = 10.0 * BIN * tolerance
         self.tree = cKDTree(np.column_stack([q, other_token * self.apart]))
 
-    def quick(self, displacement: FloatArray, reach: float) -> float:
-        """Share of a sample of a's strokes that are matched."""
-        picked = slice(None, None, max(len(self.p) // TRIED, 1))
-        return float(np.isfinite(self._nearest(self.p[picked] + displacement, self.token[picked], reach)[0]).mean())
+    @property
+    def most(self) -> int:
+        """The most strokes that any displacement can match: tokens that both drawings have."""
+        size = int(max(self.token.max(), self.other_token.max())) + 1
+        counts = np.bincount(self.token, minlength=size), np.bincount(self.other_token, minlength=size)
+        return int(np.minimum(*counts).sum())
+
+    def quick(self, displacements: FloatArray, reach: float, sample: int) -> FloatArray:
+        """(k,) share of about ``sample`` of a's strokes that are matched under each of the displacements (k, 2)."""
+        picked = slice(None, None, max(len(self.p) // sample, 1))
+        p, token = self.p[picked], self.token[picked]
+        moved = (p + displacements[:, None]).reshape(-1, 2)
+        near, _ = self._nearest(moved, np.tile(token, len(displacements)), reach)
+        share: FloatArray = np.isfinite(near).reshape(len(displacements), -1).mean(axis=1)
+        return share
 
     def _nearest(self, p: FloatArray, token: IntArray, reach: float) -> tuple[FloatArray, IntArray]:
         distance, index = self.tree.query(
@@ -384,9 +436,9 @@ class _Matcher:
         )
         return distance, index
 
-    def displacements(self) -> FloatArray:
-        """(k, 2) displacements to try: the peaks of the votes, and what lays borders and equal ranks on each other."""
-        i, j, weight = _pairs(self.token, self.other_token, VOTES)
+    def displacements(self, votes: int) -> FloatArray:
+        """(k, 2) displacements to try: the peaks of so many votes, and what lays borders on each other."""
+        i, j, weight = _pairs(self.token, self.other_token, votes)
         if len(i) == 0:
             return np.zeros((0, 2))
         delta = self.q[j] - self.p[i]
@@ -403,7 +455,8 @@ class _Matcher:
         total = np.add.reduceat(np.tile(weight, 4)[order], start)
         end = np.append(start[1:], len(order))
         for peak in np.argsort(-total, kind="stable")[: 4 * PEAKS]:
-            middle = np.median(delta[order[start[peak] : end[peak]] % len(delta)], axis=0)
+            alike = np.sort(delta[order[start[peak] : end[peak]] % len(delta)], axis=0)
+            middle = alike[len(alike) // 2]
             if all(np.abs(middle - known).max() > self.tolerance for known in tries):
                 tries.append(middle)
             if len(tries) == PEAKS + 2:
@@ -433,6 +486,10 @@ class _Matcher:
         matrix = IDENTITY if linear is None else np.column_stack([move[:, :2] @ linear, move[:, 2]])
         confidence = cover * (1.0 - 0.5**distinct)
         return Alignment(matrix, False, count, cover, share, residual, confidence, self.tolerance)
+
+    def matched(self, displacement: FloatArray) -> tuple[IntArray, FloatArray]:
+        """Strokes of a that have one of b for themselves under a displacement, and their distances."""
+        return self._one_to_one(*self._nearest(self.p + displacement, self.token, self.tolerance))
 
     def _one_to_one(self, near: FloatArray, index: IntArray) -> tuple[IntArray, FloatArray]:
         """Strokes of a that have one of b for themselves, and their distances: of k over each other in a and l in b

@@ -31,7 +31,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,6 +40,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdxf.batch import progress_bar, read_many
+from deepdxf.descriptor import Strokes
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.encoder import ENCODERS, Encoder, Vectors
 from deepdxf.encoder import load as load_encoder
@@ -47,6 +48,7 @@ from deepdxf.errors import ArchiveError, EncoderError, ReadError
 from deepdxf.files import Files, find_files, is_below, portable, without_path
 from deepdxf.fingerprint import canonical_hash
 from deepdxf.summary import Summary, one_line, summarise
+from deepdxf.verify import Verification, pack, sketch, unpack, verified_scores
 from deepdxf.where import COLUMNS, Kind, compile_where, count_column, quote
 
 if TYPE_CHECKING:
@@ -59,6 +61,8 @@ EXACT_BYTES = 2**29
 PROBED_SHARE, UNINDEXED_SHARE = 0.1, 0.1
 # Rows that have a vector.
 SEARCHABLE = "status != 'failed'"
+# Rows that lack something that this version keeps of a drawing: they failed, or an older version wrote them.
+INCOMPLETE = "status = 'failed' OR geometry IS NULL OR sketch IS NULL"
 # Scores are compared at this many decimals: products of equal vectors may differ in the last bits.
 SCORE_DECIMALS = 6
 # A batch is committed after this many rows or seconds.
@@ -76,14 +80,18 @@ SCALAR_TYPES: Mapping[Kind, Callable[[], Any]] = {
 }
 
 
-
 def _add_geometry(db: Any) -> None:
-    """Format 2: the canonical hash; the next indexing fills it."""
+    """Format 2: the canonical hash; the next indexing fills it in."""
     _ensure_column(db, "geometry", "string")
 
 
+def _add_sketch(db: Any) -> None:
+    """Format 3: the strokes that hits are verified by; the next indexing fills them in."""
+    _ensure_column(db, "sketch", "binary")
+
+
 # MIGRATIONS[i] turns the tables of format i + 1 into those of format i + 2.
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry,)
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry, _add_sketch)
 
 # Marks a table's key, which the database watches: of two processes that insert one at once, the second updates.
 KEY = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-primary-key:position": "1"}
@@ -98,8 +106,9 @@ class Hit:
     id: str
     path: str  # relative to the root
     root: str
-    score: float  # of a search by vectors: the largest dot product; by text: share of the best text that was asked for
+    score: float  # of a search by vectors: see `Archive.search`; by text: share of the best text that was asked for
     match: str = ""  # search by text: the text that was found
+    overlap: float | None = None  # `verify.verify` with the query; None: not verified
 
 
 @dataclass(frozen=True)
@@ -169,6 +178,7 @@ class Ingest:
                 raise ReadError("the encoder gave a vector that is not finite")
             row |= summary_columns(summarise(drawing), path.name) | {
                 "geometry": canonical_hash(drawing),
+                "sketch": pack(sketch(drawing)),
                 "vector": vector,
                 "thumbnail": self.thumbnail(drawing) if self.thumbnail else None,
             }
@@ -384,7 +394,7 @@ class Archive:
             root = next((other for other in roots if is_below(path, os.path.normpath(other))), root)
             place = {"id": drawing_id(path), "root": Path(portable(root)).as_posix()}
             place["path"] = Path(os.path.relpath(portable(path), portable(root))).as_posix()
-            readable = row is not None and _is_complete(row) and redo != "all"
+            readable = row is not None and row["complete"] and redo != "all"
             tasks[path, row["hash"] if row and readable else None] = place
         try:
             self._ingest(tasks, ingest, known, report, quiet, progress, workers, timeout_s, memory_mb)
@@ -399,16 +409,17 @@ class Archive:
     def _known(self) -> dict[str, dict[str, Any]]:
         """What decides about reading a file again, by id."""
         pa = _arrow()
-        columns = ["id", "root", "path", "hash", "bytes", "modified", "status", "message", "geometry"]
+        columns = ["id", "root", "path", "hash", "bytes", "modified", "status", "message"]
         table = self._select(columns)
         table = table.set_column(5, "modified", table["modified"].cast(pa.int64()))
-        return {row["id"]: row for row in table.to_pylist()}
+        incomplete = set(self._select(["id"], INCOMPLETE)["id"].to_pylist())
+        return {row["id"]: {**row, "complete": row["id"] not in incomplete} for row in table.to_pylist()}
 
     @staticmethod
     def _is_current(row: Mapping[str, Any], path: str, redo: Redo) -> bool:
         if redo == "all" or (redo == "failed" and row["status"] == "failed"):
             return False
-        if row["status"] != "failed" and not _is_complete(row):
+        if row["status"] != "failed" and not row["complete"]:
             return False
         try:
             return _stat(Path(path)) == {"bytes": row["bytes"], "modified": row["modified"]}
@@ -597,6 +608,14 @@ class Archive:
                 found[row_of[row["id"]]] = row["vector"]
         return found
 
+    def sketches(self, ids: Sequence[str]) -> list[Strokes | None]:
+        """The sketches (`verify`) of some drawings, in their order; None where the archive has none."""
+        if not ids:
+            return []
+        rows = self._select(["id", "sketch"], f"id IN ({', '.join(map(quote, ids))})").to_pylist()
+        packed = {row["id"]: row["sketch"] for row in rows}
+        return [None if (data := packed.get(id)) is None else unpack(data) for id in ids]
+
     def thumbnail(self, id: str) -> bytes | None:
         """The picture of one drawing; None if none was made. Raises ArchiveError for an unknown id."""
         picture: bytes | None = self._row(id, ["thumbnail"])["thumbnail"]
@@ -609,7 +628,13 @@ class Archive:
         return sorted(rows, key=lambda row: str(row["id"]))
 
     def search(
-        self, query: Vectors, k: int = 10, *, min_score: float | None = None, where: str | None = None
+        self,
+        query: Vectors,
+        k: int = 10,
+        *,
+        min_score: float | None = None,
+        where: str | None = None,
+        verification: Verification | None = None,
     ) -> list[Hit]:
         """The drawings most similar to a query.
 
@@ -618,6 +643,7 @@ class Archive:
             k: number of hits at most.
             min_score: the lowest score of a hit.
             where: a filter expression, see `where`.
+            verification: if given, the first hits are verified and scores are `verify.verified_scores`.
 
         Returns:
             Hits, best first, ties by id. Exact, unless the vectors exceed `EXACT_BYTES` and have an index.
@@ -632,12 +658,29 @@ class Archive:
         condition = compile_where(where) if where is not None else None
         if k < 1:
             return []
+        wanted = max(k, verification.depth) if verification else k
         with database_errors(self.address):
             if not self._is_in_memory():
-                hits = self._search_database(query, k, condition)
+                hits = self._search_database(query, wanted, condition)
             else:
-                hits = self._search_memory(query, k, condition)
+                hits = self._search_memory(query, wanted, condition)
+        if verification:
+            hits = self._verified(hits, verification)[:k]
         return [hit for hit in hits if min_score is None or hit.score >= min_score]
+
+    def _verified(self, hits: list[Hit], verification: Verification) -> list[Hit]:
+        """The hits with what they share with the query, in their new order."""
+        first = [hit.id for hit in hits[: verification.depth]]
+        known = verification.overlaps(self.sketches(first))
+        overlaps = np.concatenate([known, np.zeros(len(hits) - len(known))])
+        scores = np.round(verified_scores(np.array([hit.score for hit in hits]), overlaps), SCORE_DECIMALS)
+        shown = [None if np.isnan(overlap) else round(float(overlap), SCORE_DECIMALS) for overlap in known]
+        shown += [None] * (len(hits) - len(known))
+        rows = zip(hits, scores.tolist(), shown, strict=True)
+        return sorted(
+            (replace(hit, score=score, overlap=overlap) for hit, score, overlap in rows),
+            key=lambda hit: (-hit.score, hit.id),
+        )
 
     def _search_memory(self, query: Vectors, k: int, condition: str | None) -> list[Hit]:
         rows = self._load()
@@ -787,11 +830,6 @@ def _shares(words: Sequence[str], lines: Sequence[str]) -> list[float]:
     ]
 
 
-def _is_complete(row: Mapping[str, Any]) -> bool:
-    """Whether a drawing has all that this version keeps of it: not if it failed, or was indexed by an older version."""
-    return row["status"] != "failed" and row["geometry"] is not None
-
-
 def _failed_row(path: str, error: str) -> dict[str, Any]:
     try:
         facts: dict[str, Any] = dict(_stat(Path(path)))
@@ -821,6 +859,7 @@ def _schema(dim: int) -> pa.Schema:
             pa.field("id", pa.string(), nullable=False, metadata=KEY),
             *columns,
             pa.field("folded", pa.string()),  # what `Archive.find_text` searches
+            pa.field("sketch", pa.binary()),  # `verify.pack`
             pa.field("thumbnail", pa.binary()),
             pa.field("vector", pa.list_(pa.float32(), dim)),
         ]

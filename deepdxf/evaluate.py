@@ -98,12 +98,17 @@ def rank(
         starts = np.cumsum([0] + [len(v) for _, v in part[:-1]])
         products = np.maximum.reduceat(np.concatenate([v for _, v in part]) @ vectors.T, starts, axis=0)
         for (query, _), score in zip(part, products, strict=True):
-            best = np.argsort(-score).astype(np.int32)
-            level = np.cumsum(-np.diff(score[best], prepend=np.inf) > TIE)
-            best = best[np.lexsort((best, level))]
+            best = best_first(score)
             best = best[best != row.get(query, -1)]
             hits[query], scores[query] = best, score[best]
     return Rankings(names, hits, scores)
+
+
+def best_first(scores: Scores) -> Indices:
+    """(n,) places of the scores from the best to the worst; ties (`TIE`) in their order."""
+    best = np.argsort(-scores).astype(np.int32)
+    level = np.cumsum(-np.diff(scores[best], prepend=np.inf) > TIE)
+    return best[np.lexsort((best, level))]
 
 
 def write_rankings(path: Path, rankings: Rankings, depth: int | None = None) -> None:

@@ -1,0 +1,179 @@
+"""Verification: the first hits of a search are laid over the query, and those that share its strokes move up.
+
+A vector says that two drawings consist of alike things in alike relations; it does not say that they fit on each other.
+For the few best hits that can be tried (as in image retrieval: Philbin et al. 2007):
+
+    overlap   strokes that lie over each other one to one, in the best of the poses that the switches allow, as a share
+              of the strokes of the drawing that has more of them
+    score     (cosine + WEIGHT · overlap) / (1 + WEIGHT)
+
+Hits that are beyond the verified ones count as sharing nothing, so that they stay behind them. A hit whose strokes are
+not known keeps its cosine, as if the overlap were the same.
+
+A *sketch* is what of a drawing is compared: its longest strokes around the middle of its frame, in millimetres where the
+drawing states its unit. Polylines are there by their edges. It is small enough to be kept in an archive (`pack`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from deepdxf.align import overlap, pen_strokes
+from deepdxf.batch import progress_bar, read_many
+from deepdxf.descriptor import Strokes, strokes
+from deepdxf.drawing import Drawing, FloatArray, robust_frame
+from deepdxf.encoder import Switches
+from deepdxf.errors import DeepDXFError
+from deepdxf.evaluate import Indices, Rankings, Scores, best_first
+
+# Measured by experiments/verify.py
+DEPTH = 60  # hits that are verified
+WEIGHT = 0.3  # of the overlap beside the cosine
+STROKES = 512  # of a sketch, at most
+REACH = 0.003  # of the longer side of the smaller frame: strokes that differ by no more are equal
+
+PACKED = np.dtype([("kind", "u1"), ("box", "<f4", 4), ("length", "<f4")])
+LENGTH_DIGITS = 4  # significant ones by which the longest strokes are chosen: what differs by less is equally long
+
+
+def sketch(drawing: Drawing) -> Strokes:
+    """Up to `STROKES` strokes of a drawing, the longest; see the module's head. Numbers are those that `pack` keeps."""
+    unit = drawing.unit_mm or 1.0
+    frame = drawing.frame
+    pen = strokes(drawing)
+    with np.errstate(over="ignore"):  # what has no place in 32 bits is left out like what is not finite
+        box = (unit * (pen.box - np.tile((frame[:2] + frame[2:]) / 2.0, 2))).astype(np.float32)
+        length = (unit * pen.length).astype(np.float32)
+    pen = pen_strokes(Strokes(pen.kind, box.astype(np.float64), length.astype(np.float64)))
+    if len(pen.kind) <= STROKES:
+        return pen
+    # of equally long ones the place decides, not the order in the file
+    with np.errstate(divide="ignore"):
+        digits = np.floor(np.log10(pen.length) * 10**LENGTH_DIGITS)
+    longest = np.lexsort((pen.box[:, 1], pen.box[:, 0], pen.kind, -digits))[:STROKES]
+    return Strokes(pen.kind[longest], pen.box[longest], pen.length[longest])
+
+
+def pack(pen: Strokes) -> bytes:
+    """A sketch as `PACKED` rows, 21 bytes a stroke."""
+    rows = np.empty(len(pen.kind), PACKED)
+    rows["kind"], rows["box"], rows["length"] = pen.kind, pen.box, pen.length
+    return rows.tobytes()
+
+
+def unpack(data: bytes) -> Strokes:
+    """The sketch that `pack` has packed."""
+    rows = np.frombuffer(data, PACKED)
+    return Strokes(rows["kind"].astype(np.int64), rows["box"].astype(np.float64), rows["length"].astype(np.float64))
+
+
+def verify(query: Strokes, hit: Strokes, switches: Switches) -> float:
+    """The overlap of two sketches, 0 … 1; the same whichever is the query. Sketches without strokes share nothing."""
+    # the one with fewer strokes is laid on the other: a pair is one, whatever is asked
+    few, many = sorted((query, hit), key=lambda pen: (len(pen.kind), pack(pen)))
+    sides = [_longer_side(pen) for pen in (few, many)]
+    if len(few.kind) == 0:
+        return 0.0
+    if not switches.size and min(sides) > 0:
+        few = Strokes(few.kind, few.box * (sides[1] / sides[0]), few.length * (sides[1] / sides[0]))
+        sides[0] = sides[1]
+    matched = overlap(
+        few,
+        many,
+        rotation="quarters" if switches.rotation else "none",
+        mirror=switches.mirror,
+        scale="units" if switches.size else "any",
+        tolerance=max(REACH * min(sides), 1e-9),
+    )
+    return matched / len(many.kind)
+
+
+def _longer_side(pen: Strokes) -> float:
+    frame = robust_frame(pen.box)
+    return float((frame[2:] - frame[:2]).max())
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How a search verifies its hits."""
+
+    query: Strokes  # its sketch
+    switches: Switches = field(default_factory=Switches)
+    depth: int = DEPTH
+
+    def overlaps(self, hits: Sequence[Strokes | None]) -> FloatArray:
+        """(h,) overlap with each of the hits; NaN for those that are not known."""
+        shares = [np.nan if hit is None else verify(self.query, hit, self.switches) for hit in hits]
+        return np.array(shares, np.float64)
+
+
+def verified_scores(cosines: FloatArray, overlaps: FloatArray) -> FloatArray:
+    """(h,) scores out of (h,) cosines and (h,) overlaps, see the module's head; NaN is an overlap that is not known."""
+    return np.where(np.isnan(overlaps), cosines, (cosines + WEIGHT * overlaps) / (1.0 + WEIGHT))
+
+
+# --- many queries ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Overlaps:
+    """Work of a process: the overlaps of one query with its hits, all packed."""
+
+    switches: Switches
+
+    def __call__(self, item: tuple[str, bytes, list[bytes]]) -> FloatArray:
+        _, query, hits = item
+        return Verification(unpack(query), self.switches).overlaps([unpack(hit) for hit in hits])
+
+
+def ranking_overlaps(
+    rankings: Rankings,
+    sketches: Mapping[str, bytes],
+    switches: Switches,
+    depth: int = DEPTH,
+    *,
+    workers: int | None = None,
+    quiet: bool = True,
+) -> dict[str, FloatArray]:
+    """(min(h, depth),) overlaps of the first hits of every query, in worker processes.
+
+    Args:
+        sketches: packed, by file; of all files of the rankings.
+        workers: see `read_many`.
+        quiet: no progress bar.
+
+    Raises:
+        DeepDXFError: a query takes too long, or the workers cannot be started.
+    """
+    items = (
+        (query, sketches[query], [sketches[rankings.files[i]] for i in hits[:depth]])
+        for query, hits in rankings.hits.items()
+    )
+    found = {}
+    stream = read_many(items, _Overlaps(switches), workers=workers)
+    with progress_bar("verifying", len(rankings.hits), quiet) as step, closing(stream):  # type: ignore[type-var]
+        for outcome in stream:
+            if outcome.value is None:
+                raise DeepDXFError(f"the hits of {outcome.item[0]} could not be verified: {outcome.error}")
+            found[outcome.item[0]] = outcome.value
+            step()
+    return found
+
+
+def verified(rankings: Rankings, overlaps: Mapping[str, FloatArray]) -> Rankings:
+    """The rankings in the order of their verified scores; ``overlaps`` of `ranking_overlaps`."""
+    hits: dict[str, Indices] = {}
+    scores: dict[str, Scores] = {}
+    for query, known in overlaps.items():
+        shares = np.zeros(len(rankings.hits[query]))
+        shares[: len(known)] = known
+        score = verified_scores(rankings.scores[query].astype(np.float64), shares).astype(np.float32)
+        # in the order of the files, for ties
+        by_file = np.argsort(rankings.hits[query])
+        order = by_file[best_first(score[by_file])]
+        hits[query], scores[query] = rankings.hits[query][order], score[order]
+    return Rankings(rankings.files, hits, scores)
