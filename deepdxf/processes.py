@@ -55,12 +55,14 @@ class Processes:
         if self.world == 1:
             return tensor, 0
         lengths = [torch.zeros(1, dtype=torch.int64, device=tensor.device) for _ in range(self.world)]
-        dist.all_gather(lengths, torch.tensor([len(tensor)], device=tensor.device))
+        with _together():
+            dist.all_gather(lengths, torch.tensor([len(tensor)], device=tensor.device))
         rows = [int(length) for length in lengths]
         padded = tensor.new_zeros(max(rows), *tensor.shape[1:])
         padded[: len(tensor)] = tensor
         parts = [torch.empty_like(padded) for _ in rows]
-        dist.all_gather(parts, padded)
+        with _together():
+            dist.all_gather(parts, padded)
         return torch.cat([part[:n] for part, n in zip(parts, rows, strict=True)]), sum(rows[: self.rank])
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -69,7 +71,8 @@ class Processes:
             return
         listed = [p for p in parameters if p.requires_grad]
         flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in listed])
-        dist.all_reduce(flat)
+        with _together():
+            dist.all_reduce(flat)
         for p, gradient in zip(listed, torch.split(flat, [p.numel() for p in listed]), strict=True):
             p.grad = gradient.view_as(p).clone()
 
@@ -78,8 +81,18 @@ class Processes:
         if self.world == 1:
             return value
         box = [value]
-        dist.broadcast_object_list(box)
+        with _together():
+            dist.broadcast_object_list(box)
         return box[0]
+
+
+@contextmanager
+def _together() -> Iterator[None]:
+    """An exchange that all processes take part in; one that is gone is one line in the others."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise DeepDXFError("another process of this run has ended or is stuck; what it printed says why") from error
 
 
 @contextmanager
