@@ -36,7 +36,7 @@ LAYERS = (
     ("optim", "processes", "tracking"),
     ("embed", "archive", "cad_json", "augment", "store", "overlay", "console"),
     ("compare",),
-    ("match",),
+    ("match", "verify"),
     ("align", "learned"),
     ("checkpoint",),
     ("encoders",),
