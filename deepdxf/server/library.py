@@ -1,0 +1,411 @@
+"""The archive as the server sees it: drawings by reference, uploads in memory, searches, and the map.
+
+Nothing that leaves this module holds a path of the server: drawings are named by the path relative to the folder that was
+indexed, folders by their last name, and texts of errors are cleaned of both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import secrets
+import threading
+import time
+from collections import Counter, OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepdxf import encoder
+from deepdxf.archive import Archive, Hit, encoder_name, fold
+from deepdxf.drawing import EntityClass, FloatArray
+from deepdxf.encoder import Similarity, Switches, Vectors, explain
+from deepdxf.errors import ArchiveError, DeepDXFError, FilterError
+from deepdxf.files import SUFFIXES
+from deepdxf.server.metrics import Metrics
+from deepdxf.server.problems import Problem
+from deepdxf.server.settings import Settings
+from deepdxf.server.work import Compare, Crew, Look, Looked, Picture, Pose, Query, Source
+from deepdxf.summary import one_line
+from deepdxf.where import columns_of, compile_where, count_column
+
+MAX_HITS = 10_000  # of a search; what is below them is not counted
+MAX_TEXT_HITS = 1000
+LAYERS = 300  # names of layers that filters offer, the most frequent
+NAME = 120  # characters of an upload's name that are kept
+COMPARISONS = 16  # kept, for the step from picture to JSON and back
+COLUMNS = (
+    "id", "path", "root", "hash", "bytes", "modified", "indexed", "status", "message", "format", "unit_mm",
+    "width", "height", "entities", "layer",
+)  # fmt: skip
+CLASS_COLUMNS = {EntityClass(c).name: count_column(EntityClass(c)) for c in EntityClass if c is not EntityClass.EOS}
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that was indexed."""
+
+    name: str  # shown: its last name, with a number where several have it
+    root: str  # never shown
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What lists and filters need of all drawings, of one version of the archive."""
+
+    version: int
+    rows: Mapping[str, Mapping[str, Any]]  # by id, newest file first
+    folders: Mapping[str, Folder]  # by root
+    layers: tuple[str, ...]
+    statuses: Mapping[str, int]
+
+
+@dataclass
+class Upload:
+    """A drawing that a client sent."""
+
+    id: str
+    source: Source
+    looked: Looked
+    used: float
+    vectors: dict[Switches, Vectors] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found: all hits, best first, and what they were scored against."""
+
+    hits: Sequence[Hit]
+    complete: bool  # False: there are more than `MAX_HITS`
+    poses: Vectors | None  # None: a search by text
+    query: str = ""  # the reference
+
+
+class Uploads:
+    """Drawings that clients sent, in memory; the longest unused give way. Ids cannot be guessed."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._items: OrderedDict[str, Upload] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def add(self, source: Source, looked: Looked) -> Upload:
+        """Hold an upload."""
+        upload = Upload("u-" + secrets.token_hex(16), source, looked, time.monotonic())
+        with self._lock:
+            self._items[upload.id] = upload
+            self._forget()
+        return upload
+
+    def get(self, id: str) -> Upload:
+        """An upload that is still held. Raises Problem."""
+        with self._lock:
+            self._forget()
+            upload = self._items.get(id)
+            if upload is None:
+                minutes = self._settings.held_s / 60
+                raise Problem(
+                    "unknown-drawing",
+                    f"this upload is no longer held (uploads are forgotten {minutes:g} minutes after their last use); "
+                    "send the drawing again",
+                )
+            upload.used = time.monotonic()
+            self._items.move_to_end(id)
+            return upload
+
+    def _forget(self) -> None:
+        most, now = self._settings, time.monotonic()
+        while self._items:
+            oldest = next(iter(self._items.values()))
+            size = sum(len(upload.source.data or b"") for upload in self._items.values())
+            old = now - oldest.used > most.held_s
+            over = len(self._items) > 1 and (len(self._items) > most.held or size > most.held_mb * 2**20)
+            if not (old or over):
+                return
+            self._items.popitem(last=False)
+
+
+class Library:
+    """An archive, open for requests of many threads."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self.settings = settings
+        self.archive = Archive.open(settings.archive)
+        self.encoder_name = encoder_name(self.archive)
+        self.encoder = encoder.load(self.encoder_name)
+        self.uploads = Uploads(settings)
+        self.crew: Crew[Any] = Crew(settings, metrics)
+        self._lock = threading.Lock()
+        self._catalogue: Catalogue | None = None
+        self._map: tuple[int, FloatArray, list[str]] | None = None
+        self._comparisons: OrderedDict[tuple[Any, ...], tuple[dict[str, Any], str]] = OrderedDict()
+
+    def close(self) -> None:
+        """End the worker processes."""
+        self.crew.close()
+
+    # --- drawings
+
+    def catalogue(self) -> Catalogue:
+        """The catalogue of the archive as it is now."""
+        version = self.archive.version
+        with self._lock:
+            if self._catalogue is None or self._catalogue.version != version:
+                self._catalogue = self._read_catalogue(version)
+            return self._catalogue
+
+    def _read_catalogue(self, version: int) -> Catalogue:
+        rows = self.archive.records(None, COLUMNS)
+        rows.sort(key=lambda row: (-row["modified"].timestamp() if row["modified"] else 0.0, row["id"]))
+        roots = list(dict.fromkeys(sorted(row["root"] for row in rows)))
+        names = Counter[str]()
+        folders = {}
+        for root in roots:
+            name = re.split(r"[/\\]", root.rstrip("/\\"))[-1] or "drawings"
+            names[name] += 1
+            folders[root] = Folder(name if names[name] == 1 else f"{name} ({names[name]})", root)
+        layers = Counter(layer for row in rows for layer in row["layer"] or ())
+        common = tuple(sorted(layer for layer, _ in layers.most_common(LAYERS)))
+        statuses = dict(Counter(row["status"] for row in rows).most_common())
+        return Catalogue(version, {row["id"]: row for row in rows}, folders, common, statuses)
+
+    def row(self, id: str) -> Mapping[str, Any]:
+        """What the catalogue has of a drawing. Raises Problem."""
+        row = self.catalogue().rows.get(id)
+        if row is None:
+            raise Problem("unknown-drawing", "no drawing of this id is in the archive (any more); search again")
+        return row
+
+    def facts(self, id: str) -> dict[str, Any]:
+        """All columns of a drawing, without the server's folder. Raises Problem."""
+        self.row(id)
+        row = self._archive(lambda: self.archive.get(id))
+        folder = self.folder(row["root"])
+        message = self.public(row["message"] or "")
+        facts = {name: value for name, value in row.items() if name not in ("root", *CLASS_COLUMNS.values())}
+        classes = {name: row[column] for name, column in CLASS_COLUMNS.items() if row[column]}
+        return facts | {"folder": folder, "message": message, "classes": classes}
+
+    def folder(self, root: str) -> str:
+        """The shown name of an indexed folder."""
+        known = self.catalogue().folders.get(root)
+        return known.name if known else ""
+
+    def browse(self, where: str | None) -> list[Mapping[str, Any]]:
+        """Drawings that pass a filter, newest file first. Raises Problem."""
+        rows = self.catalogue().rows
+        if where is None:
+            return list(rows.values())
+        condition = self.filter(where)
+        passing = {row["id"] for row in self._archive(lambda: self.archive.records(condition, ["id"]))}
+        return [row for id, row in rows.items() if id in passing]
+
+    def thumbnail(self, reference: str) -> bytes | None:
+        """PNG of a drawing; None if there is none. Raises Problem."""
+        if is_upload(reference):
+            return self.uploads.get(reference).looked.thumbnail
+        self.row(reference)
+        picture: bytes | None = self._archive(lambda: self.archive.thumbnail(reference))
+        return picture
+
+    def picture(self, reference: str, *, background: str = "#ffffff", text: bool = True) -> str:
+        """SVG of a drawing, made anew from its file. Raises Problem."""
+        answer: str = self.crew.do(Picture(self.source(reference), background, text))
+        return answer
+
+    def source(self, reference: str) -> Source:
+        """What a worker needs to read a drawing. Raises Problem."""
+        if is_upload(reference):
+            return self.uploads.get(reference).source
+        row = self.row(reference)
+        path = os.path.join(row["root"], *row["path"].split("/"))
+        if not os.path.isfile(path):
+            raise Problem(
+                "file-gone", f"{row['path']} is no longer where it was indexed; put it back or index the folder again"
+            )
+        return Source(row["path"].rsplit("/", 1)[-1], row["hash"] or "", None, path, self._unpacked_bytes)
+
+    @property
+    def _unpacked_bytes(self) -> int:
+        return self.settings.unpacked_mb * 2**20
+
+    def name(self, reference: str) -> str:
+        """The name of a drawing as people see it. Raises Problem."""
+        if is_upload(reference):
+            return self.uploads.get(reference).source.name
+        return str(self.row(reference)["path"])
+
+    # --- uploads
+
+    def upload(self, name: str, data: bytes) -> Upload:
+        """Read a drawing that a client sent and hold it in memory. Raises Problem."""
+        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        source = Source(clean_name(name), digest, data, "", self._unpacked_bytes)
+        return self.uploads.add(source, self.crew.do(Look(source)))
+
+    def keep(self, name: str, data: bytes) -> Path:
+        """Write an upload into the folder for those that stay, under a name that nothing has there. Raises Problem."""
+        folder = self.settings.keep
+        if folder is None:
+            raise Problem("bad-request", "this server keeps no uploads; start it with --keep FOLDER")
+        cleaned = clean_name(name)
+        if not cleaned.lower().endswith(SUFFIXES):
+            raise Problem("bad-request", f"a drawing to be kept must be named {', '.join(SUFFIXES)}, not {cleaned}")
+        suffix = next(suffix for suffix in reversed(SUFFIXES) if cleaned.lower().endswith(suffix))
+        stem = re.sub(r"[^\w .()+-]", "_", cleaned[: -len(suffix)]).strip(" .") or "drawing"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(1, 10_000):
+            path = folder / f"{stem}{f' ({number})' if number > 1 else ''}{suffix}"
+            try:
+                with path.open("xb") as file:  # "x": never in place of another
+                    file.write(data)
+            except FileExistsError:
+                continue
+            except OSError as error:
+                raise Problem("archive", f"the drawing cannot be stored: {error.strerror}") from error
+            return path
+        raise Problem("conflict", f"too many drawings are named {cleaned} already; give it another name")
+
+    # --- searching
+
+    def search(self, reference: str, switches: Switches, where: str | None, min_score: float | None) -> Found:
+        """The drawings most similar to one, without itself. Raises Problem."""
+        condition = self.filter(where) if where is not None else None
+        poses = self._poses(reference, switches)
+        if not poses.any():
+            raise Problem("nothing-drawn", "the drawing has nothing in it to search by")
+        hits = self._archive(lambda: self.archive.search(poses, MAX_HITS + 2, min_score=min_score, where=condition))
+        hits = [hit for hit in hits if hit.id != reference]
+        return Found(hits[:MAX_HITS], len(hits) <= MAX_HITS, poses, reference)
+
+    def _poses(self, reference: str, switches: Switches) -> Vectors:
+        if is_upload(reference):
+            upload = self.uploads.get(reference)
+            if switches not in upload.vectors:
+                upload.vectors[switches] = self.crew.do(Query(upload.source, self.encoder_name, switches))
+            return upload.vectors[switches]
+        row = self.row(reference)
+        if row["status"] == "failed":
+            reason = self.public(row["message"] or "")
+            raise Problem("unreadable", f"it could not be read when it was indexed: {reason}")
+        if switches == Switches():
+            return self.archive.vectors_of([reference])
+        poses: Vectors = self.crew.do(Query(self.source(reference), self.encoder_name, switches))
+        return poses
+
+    def search_text(self, words: str, where: str | None, min_score: float | None) -> Found:
+        """Drawings with all of some words in them. Raises Problem."""
+        if not fold(words).split():
+            raise Problem("bad-request", "name a word to search for")
+        condition = self.filter(where) if where is not None else None
+        hits = self._archive(lambda: self.archive.find_text(words[:1000], MAX_TEXT_HITS + 1, where=condition))
+        if min_score is not None:
+            hits = [hit for hit in hits if hit.score >= min_score]
+        return Found(hits[:MAX_TEXT_HITS], len(hits) <= MAX_TEXT_HITS, None)
+
+    def reasons(self, found: Found, hits: Sequence[Hit]) -> list[Similarity | None]:
+        """Why each of some hits was found: how alike the codes of the drawings are."""
+        if found.poses is None:
+            return [None] * len(hits)
+        vectors = self.archive.vectors_of([hit.id for hit in hits])
+        return [explain(self.encoder, found.poses, vector) for vector in vectors]
+
+    def filter(self, where: str) -> str:
+        """The filter, if it parses and does not ask where the server has its files. Raises Problem."""
+        try:
+            compile_where(where)
+            if "root" in columns_of(where):
+                raise FilterError("filter: root cannot be asked for here; use path, which is relative to the folder")
+        except FilterError as error:
+            raise Problem("bad-filter", str(error)) from error
+        return where
+
+    # --- comparing
+
+    def compare(self, a: str, b: str, pose: Pose, picture: str = "") -> tuple[dict[str, Any], str]:
+        """What differs between two drawings, and the picture of it. Raises Problem."""
+        one, two = self.source(a), self.source(b)
+        key = (one.key, one.name, two.key, two.name, pose, picture)
+        with self._lock:
+            if key in self._comparisons:
+                self._comparisons.move_to_end(key)
+                return self._comparisons[key]
+        answer: tuple[dict[str, Any], str] = self.crew.do(Compare(one, two, self.encoder_name, pose, picture))
+        with self._lock:
+            self._comparisons[key] = answer
+            while len(self._comparisons) > COMPARISONS:
+                self._comparisons.popitem(last=False)
+        return answer
+
+    # --- the map
+
+    def map(self) -> tuple[FloatArray, list[str]]:
+        """(n, 2) places in [0, 1] of all drawings with content, alike ones near each other; and their ids."""
+        version = self.archive.version
+        if self._map is None or self._map[0] != version:
+            ids = [id for id, row in sorted(self.catalogue().rows.items()) if row["status"] != "failed"]
+            vectors = self._archive(lambda: self.archive.vectors_of(ids))
+            drawn = vectors.any(axis=1)
+            self._map = version, principal_plane(vectors[drawn]), [id for id, d in zip(ids, drawn, strict=True) if d]
+        return self._map[1], self._map[2]
+
+    # --- what is told to clients
+
+    def public(self, text: str) -> str:
+        """A text without the paths of the archive and its folders."""
+        roots = sorted(self._catalogue.folders, key=len, reverse=True) if self._catalogue else []
+        for path in (self.settings.archive, os.path.abspath(self.settings.archive), *roots):
+            text = text.replace(path, "the archive" if path not in roots else "…")
+        return text
+
+    def _archive(self, ask: Any) -> Any:
+        """What the archive answers; its errors as problems."""
+        try:
+            return ask()
+        except FilterError as error:
+            raise Problem("bad-filter", str(error)) from error
+        except (ArchiveError, DeepDXFError) as error:
+            raise Problem("archive", self.public(str(error))) from error
+
+
+def is_upload(reference: str) -> bool:
+    """Whether a reference is that of an upload."""
+    return reference.startswith("u-")
+
+
+def clean_name(name: str) -> str:
+    """The last part of a name that a client gave, on one line."""
+    last = one_line(re.split(r"[/\\]", name)[-1]).strip()
+    return (last if last not in ("", ".", "..") else "drawing")[-NAME:]
+
+
+STEPS, SPARE = 12, 6  # of the iteration, and columns more than are asked for: errors are below a pixel
+
+
+def principal_plane(vectors: Vectors) -> FloatArray:
+    """(n, 2) the first two principal components of (n, d) vectors, scaled into [0, 1]; the same on every call.
+
+    By subspace iteration (Halko, Martinsson and Tropp 2011) from fixed columns, with signs that a rule decides.
+    """
+    n, d = vectors.shape
+    if n < 3 or d < 2:
+        return np.linspace(0.25, 0.75, n)[:, None].repeat(2, axis=1)
+    mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    basis = np.random.default_rng(0).standard_normal((d, min(2 + SPARE, d, n))).astype(np.float32)
+    for _ in range(STEPS):
+        projected = vectors @ basis - mean @ basis
+        basis = np.linalg.qr(vectors.T @ projected - np.outer(mean, projected.sum(axis=0)))[0].astype(np.float32)
+    places = (vectors @ basis - mean @ basis).astype(np.float64)
+    _, directions = np.linalg.eigh(places.T @ places)
+    plane = places @ directions[:, :-3:-1]
+    plane *= np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]])
+    low, extent = plane.min(axis=0), np.ptp(plane, axis=0)
+    scaled: FloatArray = (plane - low) / np.where(extent > 0, extent, 1.0)
+    return scaled

@@ -1,0 +1,442 @@
+"""The web page: server-rendered, usable without scripts, and without a network."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from importlib import resources
+from typing import Annotated, Any
+from urllib.parse import quote as url_quote
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from deepdxf import __version__, overlay
+from deepdxf.console import size_text
+from deepdxf.encoder import Switches
+from deepdxf.server.access import COOKIE, SESSION_S
+from deepdxf.server.api import Id, PartOf, Reference, brief, query_of, search_result
+from deepdxf.server.library import is_upload
+from deepdxf.server.problems import Problem
+from deepdxf.server.requests import Server, State, is_known, needs, not_modified, tag_of, uploaded
+from deepdxf.server.work import Pose
+from deepdxf.where import quote
+
+router = APIRouter(include_in_schema=False)
+READ, WRITE = [Depends(needs("read"))], [Depends(needs("write"))]
+RECENT = 12  # drawings on the first page
+LISTED = 60  # texts, layers … of a drawing that are shown at once
+STATUSES = ("ok", "repaired", "partial", "too large", "failed")
+
+
+# --- files of the page -----------------------------------------------------------------------------------------------
+
+TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+VENDORED = ("vendor/htmx-2.0.11.min.js", "vendor/svg-pan-zoom-3.6.2.min.js")
+
+
+def _static() -> dict[str, bytes]:
+    """Name -> content of all files that the pages load; read once, so that no name reaches the disk."""
+    folder = resources.files("deepdxf.server") / "static"
+    found = {name: (folder / name).read_bytes() for name in ("site.css", "site.js", "map.js", "icon.svg", *VENDORED)}
+    # the comparison's page stands alone elsewhere; here its rules are kept to its part of the page
+    found["overlay.css"] = f".overlay {{\n{overlay.STYLE}\n}}\n".encode()
+    found["overlay.js"] = overlay.SCRIPT.encode()
+    return found
+
+
+STATIC = _static()
+VERSIONS = {name: hashlib.blake2b(content, digest_size=6).hexdigest() for name, content in STATIC.items()}
+
+
+def static_path(name: str) -> str:
+    """The path of a file, with a mark of its content: browsers may keep it for ever."""
+    return f"/static/{name}?v={VERSIONS[name]}"
+
+
+@router.get("/static/{name:path}")
+def static(name: str, request: Request) -> Response:
+    """A file of the page."""
+    if name not in STATIC:
+        raise Problem("not-found", "no such file of the page")
+    suffix = name[name.rindex(".") :]
+    fresh = request.query_params.get("v") == VERSIONS[name]
+    keep = "public, max-age=31536000, immutable" if fresh else "no-cache"
+    return Response(STATIC[name], media_type=TYPES[suffix], headers={"cache-control": keep})
+
+
+# --- templates -------------------------------------------------------------------------------------------------------
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("deepdxf.server"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.globals |= {"static": static_path, "version": __version__, "statuses": STATUSES}
+    made.filters |= {
+        "name": lambda path: path.rsplit("/", 1)[-1],
+        "score": lambda value: f"{value:.3f}",
+        "share": lambda value: f"{min(max(value, 0.0), 1.0):.3f}",
+        "thousands": lambda value: f"{value:,}".replace(",", " "),
+        "day": lambda value: value.strftime("%Y-%m-%d") if value else "",
+        "minute": lambda value: value.strftime("%Y-%m-%d %H:%M") if value else "",
+        "kb": lambda value: f"{value / 1000:,.0f} kB".replace(",", " ") if value >= 1000 else f"{value} bytes",
+        "size": lambda item: size_text(*(made.getattr(item, name) for name in ("width", "height", "unit_mm"))),
+    }
+    return made
+
+
+TEMPLATES = _environment()
+
+
+def page(request: Request, server: State, template: str, status: int = 200, **values: Any) -> HTMLResponse:
+    """A page out of its template."""
+    token = server.access.who(request.headers, request.cookies)
+    frame = {
+        "path": request.url.path,
+        "signed_in": token is not None and not server.access.open,
+        "may_write": token is not None and "write" in token.scopes,
+        "max_bytes": server.library.settings.upload_mb * 2**20,
+    }
+    return HTMLResponse(TEMPLATES.get_template(template).render(**frame, **values), status)
+
+
+def problem_page(problem: Problem, number: str) -> bytes:
+    """A problem as a page."""
+    frame = {"path": "", "signed_in": False, "may_write": False, "max_bytes": 0}
+    return TEMPLATES.get_template("problem.html").render(problem=problem, number=number, **frame).encode()
+
+
+# --- searching and browsing ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What the fields beside a list ask for; all texts, as the form has them."""
+
+    name: str = ""
+    layer: str = ""
+    words: str = ""
+    dimension: str = ""
+    within: str = ""
+    width_from: str = ""
+    width_to: str = ""
+    entities_from: str = ""
+    entities_to: str = ""
+    status: str = ""
+    where: str = ""
+
+    @property
+    def set(self) -> int:
+        """How many are set."""
+        return sum(bool(getattr(self, f.name)) for f in fields(self) if f.name != "within")
+
+    def expression(self) -> str | None:
+        """The filter of all fields; None: everything passes. Raises Problem."""
+        parts = []
+        if self.name:
+            parts.append(f"path like {quote(f'%{self.name}%')}")
+        if self.layer:
+            parts.append(f"layer like {quote(self.layer)}")
+        parts += [f"text like {quote(f'%{word}%')}" for word in self.words.split()]
+        if self.dimension:
+            parts.append(f"dimension {number(self.dimension, 'dimension')} ± {number(self.within or '0', 'within')}")
+        for column, low, high in (
+            ("width_mm", self.width_from, self.width_to),
+            ("entities", self.entities_from, self.entities_to),
+        ):
+            parts += [f"{column} >= {number(low, column)}"] if low else []
+            parts += [f"{column} <= {number(high, column)}"] if high else []
+        if self.status:
+            parts.append(f"status = {quote(self.status)}")
+        if self.where:
+            parts.append(f"({self.where})")
+        return " and ".join(parts) or None
+
+
+def number(text: str, name: str) -> str:
+    """A number that people typed, with a point or a comma. Raises Problem."""
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise Problem("bad-filter", f"{name.replace('_', ' ')}: {text!r} is not a number")
+    return f"{value:.12g}" if abs(value) < 1e12 else f"{value:e}"
+
+
+def filters_of(request: Request) -> Filters:
+    """The filters out of the query."""
+    given = request.query_params
+    return Filters(**{f.name: given.get(f.name, "").strip()[:1000] for f in fields(Filters)})
+
+
+FiltersOf = Annotated[Filters, Depends(filters_of)]
+Flag = Annotated[bool, Query()]
+
+
+@router.get("/", dependencies=READ)
+def start(request: Request, server: Server) -> Response:
+    """The first page: where a drawing is dropped, and what is new in the archive."""
+    catalogue = server.library.catalogue()
+    recent = [brief(server, row) for row in list(catalogue.rows.values())[:RECENT]]
+    return page(request, server, "start.html", recent=recent, total=len(catalogue.rows), counts=catalogue.statuses)
+
+
+@router.post("/search", dependencies=READ)
+def upload(
+    server: Server, file: Annotated[UploadFile, File()], any_size: bool = Form(False), mirrored: bool = Form(False),
+    rotated: bool = Form(False),
+) -> Response:  # fmt: skip
+    """Take a drawing that was dropped and go to its hits."""
+    made = server.library.upload(*uploaded(file))
+    given = {"query": made.id, "any_size": any_size, "mirrored": mirrored, "rotated": rotated}
+    return RedirectResponse(f"/search?{urlencode({k: v for k, v in given.items() if v})}", status_code=303)
+
+
+@router.get("/search", dependencies=READ)
+def search(
+    request: Request,
+    server: Server,
+    part: PartOf,
+    filters: FiltersOf,
+    query: Annotated[str, Query(pattern=r"^[\w-]{0,64}$")] = "",
+    text: Annotated[str, Query(max_length=1000)] = "",
+    any_size: Flag = False,
+    mirrored: Flag = False,
+    rotated: Flag = False,
+    min_score: str = "",
+) -> Response:
+    """Hits with thumbnails, scores and reasons; a problem stands where the hits would."""
+    if not query and not text.strip():
+        return RedirectResponse("/", status_code=303)
+    switches = Switches(not any_size, mirrored, rotated)
+    problem, result, asked = None, None, None
+    try:
+        asked = query_of(server, query) if query else None
+        least = float(number(min_score, "least score")) if min_score.strip() else None
+        where = filters.expression()
+        library = server.library
+        found = library.search(query, switches, where, least) if query else library.search_text(text, where, least)
+        result = search_result(request, server, found, part)
+    except Problem as error:
+        problem = error
+    return page(
+        request,
+        server,
+        "search.html",
+        problem.status if problem else 200,
+        problem=problem,
+        result=result,
+        query=asked,
+        text=text,
+        switches={"any_size": any_size, "mirrored": mirrored, "rotated": rotated},
+        filters=filters,
+        min_score=min_score,
+        layers=server.library.catalogue().layers,
+        previous=part.previous(request),
+        encoder=server.library.encoder_name,
+    )
+
+
+@router.get("/drawings", dependencies=READ)
+def browse(request: Request, server: Server, part: PartOf, filters: FiltersOf) -> Response:
+    """All drawings, newest file first, or those that pass filters."""
+    problem, items, total = None, [], 0
+    try:
+        rows = server.library.browse(filters.expression())
+        items, total = [brief(server, row) for row in part.of(rows)], len(rows)
+    except Problem as error:
+        problem = error
+    return page(
+        request,
+        server,
+        "browse.html",
+        problem.status if problem else 200,
+        problem=problem,
+        items=items,
+        total=total,
+        offset=part.offset,
+        filters=filters,
+        layers=server.library.catalogue().layers,
+        next=part.next(request, total),
+        previous=part.previous(request),
+    )
+
+
+# --- one drawing, two drawings ---------------------------------------------------------------------------------------
+
+
+@router.get("/drawings/{id}", dependencies=READ)
+def drawing(id: Id, request: Request, server: Server) -> Response:
+    """A drawing with all that is known of it."""
+    if is_upload(id):
+        return page(request, server, "drawing.html", id=id, query=query_of(server, id), facts=None, listed=LISTED)
+    return page(request, server, "drawing.html", id=id, query=None, facts=server.library.facts(id), listed=LISTED)
+
+
+@router.get("/drawings/{id}/view", dependencies=READ)
+def view(id: Id, server: Server) -> Response:
+    """The drawing's picture to be put into its page; a problem stands where it would."""
+    try:
+        content = Markup(server.library.picture(id))  # made by `render.svg`, which escapes what drawings hold
+        return HTMLResponse(TEMPLATES.get_template("view.html").render(svg=content, problem=None))
+    except Problem as problem:
+        return HTMLResponse(TEMPLATES.get_template("view.html").render(svg="", problem=problem), problem.status)
+
+
+@router.get("/drawings/{id}/thumbnail.png", dependencies=READ)
+def thumbnail(id: Id, request: Request, server: Server) -> Response:
+    """A drawing's thumbnail; a sign in its place where there is none."""
+    tag = tag_of("thumbnail", id, "" if is_upload(id) else server.library.row(id)["hash"])
+    headers = Response()
+    if is_known(request, headers, tag):
+        return not_modified(tag)
+    picture = server.library.thumbnail(id)
+    if picture is None:
+        return Response(NO_PICTURE, media_type="image/svg+xml")
+    return Response(picture, media_type="image/png", headers={"etag": tag, "cache-control": "private, max-age=60"})
+
+
+NO_PICTURE = (
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 64 64"><rect width="64" height="64" fill="#ffffff"/>'
+    '<path d="M16 8H40L48 16V56H16Z M40 8V16H48 M24 28L40 44M40 28L24 44" fill="none" stroke="#8b95a1" '
+    'stroke-width="2"/></svg>'
+)
+
+
+@router.get("/compare", dependencies=READ)
+def compare(
+    a: Reference, b: Reference, request: Request, server: Server, any_size: Flag = False, mirrored: Flag = False,
+    rotated: Flag = False, tolerance: str = "",
+) -> Response:  # fmt: skip
+    """Two drawings over each other, with the list of what differs."""
+    limit = float(number(tolerance, "tolerance")) if tolerance.strip() else None
+    if limit is not None and limit <= 0:
+        raise Problem("bad-request", f"a tolerance of {tolerance}; it must be a number above 0, in drawing units")
+    _, body = server.library.compare(a, b, Pose(not any_size, mirrored, rotated, limit), "html")
+    switches = {"any_size": any_size, "mirrored": mirrored, "rotated": rotated}
+    names = {"a": server.library.name(a), "b": server.library.name(b)}
+    swapped = urlencode({"a": b, "b": a, **{name: "true" for name, on in switches.items() if on}})
+    given: dict[str, Any] = {"a": a, "b": b, "swapped": swapped, "switches": switches, "tolerance": tolerance}
+    content = Markup(body)  # made by `overlay.page_body`, which escapes what drawings hold
+    return page(request, server, "compare.html", body=content, names=names, **given)
+
+
+@router.post("/compare", dependencies=READ)
+def compare_with(server: Server, a: Annotated[str, Form()], file: Annotated[UploadFile, File()]) -> Response:
+    """Take a second drawing and go to the comparison."""
+    server.library.name(a)
+    made = server.library.upload(*uploaded(file))
+    return RedirectResponse(f"/compare?{urlencode({'a': a, 'b': made.id})}", status_code=303)
+
+
+# --- the archive -----------------------------------------------------------------------------------------------------
+
+
+@router.get("/map", dependencies=READ)
+def map_page(request: Request, server: Server) -> Response:
+    """The map of the archive."""
+    return page(request, server, "map.html", total=len(server.library.catalogue().rows))
+
+
+@router.get("/archive", dependencies=READ)
+def archive(request: Request, server: Server) -> Response:
+    """What is in the archive, and its jobs."""
+    catalogue = server.library.catalogue()
+    counts: dict[str, int] = {}
+    for row in catalogue.rows.values():
+        name = server.library.folder(row["root"])
+        counts[name] = counts.get(name, 0) + 1
+    return page(
+        request,
+        server,
+        "archive.html",
+        folders=counts,
+        counts=catalogue.statuses,
+        total=len(catalogue.rows),
+        encoder=server.library.encoder_name,
+        jobs=[job.document() for job in server.jobs.all()[:10]],
+    )
+
+
+@router.post("/archive/index", dependencies=WRITE)
+def start_indexing(server: Server, prune: bool = Form(False)) -> Response:
+    """Bring the archive up to date."""
+    server.jobs.index("changed", prune)
+    return RedirectResponse("/archive", status_code=303)
+
+
+@router.post("/archive/jobs/{id}/cancel", dependencies=WRITE)
+def cancel(id: Id, server: Server) -> Response:
+    """Stop a job."""
+    server.jobs.cancel(id)
+    return RedirectResponse("/archive", status_code=303)
+
+
+@router.get("/api", dependencies=READ)
+def api_page(request: Request, server: Server) -> Response:
+    """The paths of the API."""
+    described: Mapping[str, Any] = request.app.openapi()
+    rows = [
+        {"method": method.upper(), "path": path, "about": entry.get("description") or entry["summary"]}
+        for path, methods in described["paths"].items()
+        for method, entry in methods.items()
+    ]
+    return page(request, server, "api.html", rows=rows)
+
+
+# --- signing in ------------------------------------------------------------------------------------------------------
+
+
+def login_path(request: Request) -> str:
+    """Where somebody without a token is sent, to come back afterwards."""
+    if request.method != "GET":
+        return "/login"
+    wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return f"/login?next={url_quote(wanted)}"
+
+
+def own_path(path: str) -> str:
+    """A path of this server; the first page in place of anything else."""
+    return path if path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable() else "/"
+
+
+@router.get("/login")
+def login(request: Request, server: Server, next: str = "/") -> Response:
+    """Where a token is given."""
+    return page(request, server, "login.html", next=own_path(next), wrong=False)
+
+
+@router.post("/login")
+def sign_in(
+    request: Request, server: Server, token: Annotated[str, Form(max_length=500)], next: Annotated[str, Form()] = "/"
+) -> Response:
+    """Exchange a token for a session."""
+    known = server.access.token(token.strip())
+    if known is None:
+        return page(request, server, "login.html", 401, next=own_path(next), wrong=True)
+    response = RedirectResponse(own_path(next), status_code=303)
+    secure = request.url.scheme == "https"
+    response.set_cookie(
+        COOKIE, server.access.begin(known), max_age=int(SESSION_S), httponly=True, samesite="strict", secure=secure
+    )
+    return response
+
+
+@router.post("/logout")
+def sign_out(request: Request, server: Server) -> Response:
+    """End the session."""
+    server.access.end(request.cookies.get(COOKIE, ""))
+    response = RedirectResponse("/login", status_code=303)
+    response.delete_cookie(COOKIE)
+    return response
