@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdxf.console import print_json, shown
@@ -11,6 +13,7 @@ from deepdxf.console import print_json, shown
 if TYPE_CHECKING:
     from deepdxf.archive import Archive
     from deepdxf.duplicates import Duplicates, Group
+    from deepdxf.revisions import Chain, Step
 
 Arguments = argparse.Namespace
 Command = Callable[[str, Callable[[Arguments], int], str], argparse.ArgumentParser]
@@ -154,6 +157,74 @@ def print_duplicates(found: Duplicates, groups: Sequence[Group], most: int) -> N
         )
 
 
+# --- revisions -------------------------------------------------------------------------------------------------------
+
+
+def revisions(arguments: Arguments) -> int:
+    """The earlier and later versions of a drawing, and what changed from each to the next."""
+    from deepdxf.archive import Archive
+    from deepdxf.revisions import chain_rows, change_rows, step_rows
+
+    if (arguments.file is None) == (arguments.id is None):
+        arguments.fail("name one drawing: a FILE, or --id ID")
+    archive = Archive.open(arguments.archive)
+    chain, steps = revisions_of(archive, arguments)
+    if arguments.json:
+        document = {"ordered_by": chain.ordered_by, "notes": chain.notes, "versions": chain_rows(chain)}
+        return print_json({**document, "steps": step_rows(steps), "changes": change_rows(steps)})
+    print_revisions(chain, steps)
+    return 0
+
+
+def revisions_of(archive: Archive, arguments: Arguments) -> tuple[Chain, list[Step]]:
+    """The chain and its ledger that the options ask for."""
+    from deepdxf import reader
+    from deepdxf.archive import drawing_id, encoder_of
+    from deepdxf.revisions import find_revisions, ledger, record_of, record_of_file
+
+    known = arguments.id
+    if known is None:
+        id = drawing_id(os.path.abspath(arguments.file))
+        drawing = reader.read(arguments.file)
+        vector = encoder_of(archive).encode([drawing])[0]
+        query, vector = record_of_file(arguments.file, drawing, vector)
+        for row in archive.records(f"id = '{id}'", ("path", "root")):  # named as the archive names it
+            query |= {"path": row["path"], "root": row["root"]}
+    else:
+        query, vector = record_of(archive, known)
+    chain = find_revisions(archive, query, vector, min_confidence=arguments.min_confidence)
+    return chain, [] if arguments.no_changes else ledger(chain, tolerance=arguments.tolerance)
+
+
+def print_revisions(chain: Chain, steps: Sequence[Step]) -> None:
+    """The versions, oldest first, with what changed in between."""
+    by_new = {step.new: step for step in steps}
+    for version in chain.versions:
+        step = by_new.get(version.path)
+        if step is not None and version is not chain.versions[0]:
+            print(shown(f"      {step_text(step)}"))
+        elif step is not None:
+            print(shown(f"      {step.message}"))
+        date = f"{version.modified:%Y-%m-%d}" if version.modified else ""
+        sure = "" if version.position == "this" else f"  confidence {version.confidence:.0%}"
+        print(shown(f"{version.position:<8}  {version.mark or '-':<10} {date:<10}  {version.path}{sure}"))
+        for reason in version.reasons:
+            print(shown(f"          because of {reason}"))
+    others = len(chain.versions) - 1
+    print(f"{others} other version{'s' if others != 1 else ''}, ordered by: {chain.ordered_by}")
+    for note in chain.notes:
+        print(note)
+
+
+def step_text(step: Step) -> str:
+    """A step in one line."""
+    if step.comparison is None:
+        return f"not compared: {step.message}"
+    counts = [f"{len(step.comparison.of(kind))} {kind}" for kind in ("added", "removed", "changed", "moved")]
+    counts = [text for text in counts if not text.startswith("0 ")]
+    return f"{', '.join(counts) or 'no difference'} (agreement {step.comparison.agreement:.1%})"
+
+
 # --- the parser ------------------------------------------------------------------------------------------------------
 
 
@@ -185,6 +256,44 @@ def add_commands(
     )
     made.add_argument("--group", nargs="+", metavar="ID", help="the groups to decide about; all: all open ones")
     made.add_argument("--note", default="", metavar="TEXT", help="kept with the decision")
+
+    made = command(
+        "revisions",
+        revisions,
+        "deepdxf revisions bracket_rev03.dxf --archive my-archive\n"
+        "deepdxf revisions bracket_rev03.dxf --archive my-archive --min-confidence 0.8 --json\n"
+        "deepdxf revisions --id 0123456789abcdef --archive my-archive --no-changes",
+    )
+    revisions_options(made, types)
+    archive_option(made)
+
+
+def revisions_options(made: argparse.ArgumentParser, types: Mapping[str, Callable[[str], Any]]) -> None:
+    """What says which versions there are."""
+    made.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the drawing, of the archive or not")
+    made.add_argument("--id", metavar="ID", help="a drawing of the archive")
+    made.add_argument(
+        "--min-confidence",
+        type=share,
+        default=0.5,
+        metavar="C",
+        help="of a version, from 0 to 1; see docs/archive.md (default: %(default)g)",
+    )
+    made.add_argument(
+        "--tolerance", type=types["positive_number"], metavar="T", help="as of `deepdxf compare`, for the changes"
+    )
+    made.add_argument("--no-changes", action="store_true", help="only the versions: read no file, compare nothing")
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
 
 
 def duplicates_options(made: argparse.ArgumentParser, types: Mapping[str, Callable[[str], Any]]) -> None:

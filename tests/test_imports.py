@@ -25,8 +25,9 @@ PACKAGE = Path(deepdxf.__file__).parent
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("cli_archive", "cli_compare", "cli_train"),
-    ("duplicates",),
+    ("cli_archive", "cli_compare", "cli_serve", "cli_train"),
+    ("server",),
+    ("duplicates", "revisions"),
     ("decisions",),
     ("finetune",),
     ("train",),
@@ -37,7 +38,7 @@ LAYERS = (
     ("embed", "archive", "cad_json", "augment", "store", "overlay", "console"),
     ("compare",),
     ("match", "verify"),
-    ("align", "learned"),
+    ("align", "calibration", "learned"),
     ("checkpoint",),
     ("encoders",),
     ("collate",),
@@ -54,7 +55,7 @@ LAYERS = (
 # careful reader's library computes for both (`table`), and writing what a test of the readers needs re-saved (`synth`).
 CAD = {"cadkit": {"reader", "reader_cadkit"}, "ezdxf": {"reader", "reader_bytes", "reader_ezdxf", "table", "synth"}}
 # Slow to load, or not in every install: none of them when the package is imported, or asked for its version.
-HEAVY = {"numpy", "torch", "lancedb", "pyarrow", "ezdxf", "cadkit", "scipy", "shapely", "rich", "h5py", "onnxruntime"}
+HEAVY = {"numpy", "torch", "lancedb", "pyarrow", "ezdxf", "cadkit", "scipy", "shapely", "rich", "h5py", "onnxruntime", "fastapi"}
 
 
 # Modules by name; a subpackage is one module, whose parts may import each other.
