@@ -59,7 +59,7 @@ class TermConfig:
     """One term of the loss: an objective of the zoo applied to one sort of embeddings."""
 
     objective: str = "nt-xent"  # name in the registry, see `deepdxf objectives`
-    codes: Literal["sequence", "geometry", "across"] = "across"  # within one code, or from one code to the other
+    codes: Literal["sequence", "geometry", "raster", "across"] = "across"  # within a code, or from sequence to geometry
     weight: float = 1.0
     temperature: float | None = None  # none: that of the run
     options: dict[str, Option] = field(default_factory=dict)  # further arguments of the objective

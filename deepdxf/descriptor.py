@@ -1,10 +1,11 @@
-"""The hand-made descriptor: a drawing as one vector of fixed length, nothing learned but how common its tokens are.
+"""The hand-made descriptor: a drawing as one vector of fixed length; nothing is learned but how common things are.
 
 Parts, each of unit length before its weight; a score is the weighted mean of the parts' cosines:
 
 sizes      bag of strokes by kind, width and height                      (absolute: millimetres; relative: to the frame)
 pairs      bag of neighbouring strokes: both sizes and their offset      (absolute, relative)
-grids      how much line of each direction, text and fill lies where, seen from the frame and from the mass (relative)
+grids      how much line of each direction, text and fill lies where, seen from the frame and from the mass (relative);
+           whitened: what most drawings have where does not count
 extent     width, height and length of all lines                          (absolute)
 shape      proportion of the frame, number of strokes, strokes by kind    (relative)
 
@@ -16,7 +17,7 @@ tokens by inverse document frequency (Spärck Jones 1972) and are folded into a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
@@ -29,6 +30,7 @@ from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray
 from deepdxf.encoder import Switches, Vectors, encode_poses
 from deepdxf.geometry import Shapes, arc_boxes, arcs, edges, segments
 from deepdxf.raster import DIRECTIONS, STROKED, blur, directions, ink, to_pixels
+from deepdxf.whitening import Whitening
 
 C = EntityClass
 Tokens = NDArray[np.uint64]
@@ -51,6 +53,7 @@ NEIGHBOURS, CANDIDATES = 4, 8
 LEVEL = 1e-3  # neighbours whose offset leaves an axis by less than this share lie level
 CELLS, GRID_BLUR, MARGIN = 8, 0.5, 0.25
 CHANNELS = DIRECTIONS + 3  # and curves, texts, fills
+GRID_KEPT = 256  # numbers of a grid after whitening
 MASS_REACH = 2.2  # half side of the mass grid, in standard deviations of the strokes around their centre
 
 BUCKETS = 1 << 18  # of the frequency tables
@@ -74,10 +77,11 @@ PARTS = (  # parts of a code stand together
     Part("shape", 54 + len(KINDS), 0.5, "sequence"),
     Part("pairs", 512, 1.0, "geometry", absolute=True),
     Part("relative pairs", 512, 1.0, "geometry"),
-    Part("frame grid", CHANNELS * CELLS**2, 1.0, "geometry"),
-    Part("mass grid", CHANNELS * CELLS**2, 1.0, "geometry"),
+    Part("frame grid", GRID_KEPT, 1.0, "geometry"),
+    Part("mass grid", GRID_KEPT, 1.0, "geometry"),
 )
 BAGS = ("sizes", "relative sizes", "pairs", "relative pairs")
+GRIDS = ("frame grid", "mass grid")
 
 
 # --- strokes ---------------------------------------------------------------------------------------------------------
@@ -274,25 +278,45 @@ def unit(vector: FloatArray) -> FloatArray:
 
 
 class Descriptor:
-    """See the module's head; an `Encoder`. ``frequencies`` (len(BAGS), BUCKETS) inverse document frequencies."""
+    """See the module's head; an `Encoder`.
 
-    id = "descriptor-1"
-    dim = sum(part.dim for part in PARTS)
+    ``frequencies`` (len(BAGS), BUCKETS) inverse document frequencies, ``whitenings`` one for each of GRIDS (empty: the
+    grids stay as they are); what is not given is what the package ships.
+    """
 
-    def __init__(self, frequencies: FloatArray | None = None) -> None:
-        self._given = frequencies
+    id = "descriptor-2"
+
+    def __init__(
+        self, frequencies: FloatArray | None = None, whitenings: Mapping[str, Whitening] | None = None
+    ) -> None:
+        self._frequencies, self._whitenings = frequencies, whitenings
+
+    @cached_property
+    def dims(self) -> list[int]:
+        """Length of each of PARTS."""
+        return [part.dim if part.name not in GRIDS or self.whitenings else CHANNELS * CELLS**2 for part in PARTS]
+
+    @property
+    def dim(self) -> int:
+        """See `Encoder.dim`."""
+        return sum(self.dims)
 
     @property
     def codes(self) -> dict[str, slice]:
         """See `Encoder.codes`."""
-        ends = np.cumsum([part.dim for part in PARTS])
+        ends = np.cumsum(self.dims)
         split = int(max(end for end, part in zip(ends, PARTS, strict=True) if part.code == "sequence"))
         return {"sequence": slice(0, split), "geometry": slice(split, self.dim)}
 
     @cached_property
     def frequencies(self) -> FloatArray:
         """Shipped inverse document frequencies, (len(BAGS), BUCKETS)."""
-        return shipped_frequencies() if self._given is None else self._given
+        return shipped_frequencies() if self._frequencies is None else self._frequencies
+
+    @cached_property
+    def whitenings(self) -> Mapping[str, Whitening]:
+        """Shipped whitening of each of GRIDS."""
+        return shipped_whitenings() if self._whitenings is None else self._whitenings
 
     def encode(self, drawings: Sequence[Drawing]) -> Vectors:
         """(n, dim), see `Encoder.encode`."""
@@ -303,7 +327,7 @@ class Descriptor:
         """See `Encoder.query`. Free of size, the absolute parts are left out and the rest is scaled to unit length."""
         vectors = encode_poses(self, drawing, switches)
         if not switches.size:
-            keep = np.repeat([not part.absolute for part in PARTS], [part.dim for part in PARTS])
+            keep = np.repeat([not part.absolute for part in PARTS], self.dims)
             # a hit's absolute parts hold their share of its length: what is left of a perfect hit scores 1
             vectors = vectors * keep
             vectors /= np.maximum((vectors**2).sum(axis=1, keepdims=True), 1e-12)
@@ -316,7 +340,7 @@ class Descriptor:
         return unit(np.concatenate([np.sqrt(part.weight) * unit(parts[part.name]) for part in PARTS]))
 
     def parts(self, drawing: Drawing) -> dict[str, FloatArray] | None:
-        """Every part by name, before normalisation; None for a drawing without strokes."""
+        """Every part by name, before the last normalisation; None for a drawing without strokes."""
         pen = strokes(drawing)
         if len(pen.kind) == 0:
             return None
@@ -328,8 +352,10 @@ class Descriptor:
         lines, owner = segments(drawing, max(width, height) / CELLS / 16)
         lines = lines[np.isin(drawing.cls[owner], STROKED)]
         direction = directions(to_pixels(lines, frame, CELLS))
-        parts["frame grid"] = grid(lines, direction, pen, frame)
-        parts["mass grid"] = grid(lines, direction, pen, mass_frame(pen))
+        for name, seen in zip(GRIDS, (frame, mass_frame(pen)), strict=True):
+            parts[name] = grid(lines, direction, pen, seen)
+            if name in self.whitenings:
+                parts[name] = self.whitenings[name](unit(parts[name]))
         millimetre = drawing.unit_mm or 1.0
         total = float(pen.length.sum()) + 1e-6
         extent = [np.log(width * millimetre), np.log(height * millimetre), np.log(total * millimetre)]
@@ -382,3 +408,22 @@ def shipped_frequencies() -> FloatArray:
     ):
         table: FloatArray = data["idf"] * FREQUENCY_STEP
         return table
+
+
+# --- whitening -------------------------------------------------------------------------------------------------------
+
+
+def save_whitenings(path: Path, whitenings: Mapping[str, Whitening]) -> None:
+    """Write whitenings of GRIDS as the package ships them, in half precision."""
+    columns = {f"{name}/{field}": value for name, w in whitenings.items() for field, value in w._asdict().items()}
+    np.savez_compressed(path, **{name: value.astype(np.float16) for name, value in columns.items()})
+
+
+def shipped_whitenings() -> dict[str, Whitening]:
+    """Those in the package."""
+    with (
+        resources.files("deepdxf").joinpath("data/grid_whitening.npz").open("rb") as stream,
+        np.load(stream) as data,
+    ):
+        columns = {name: data[name].astype(np.float64) for name in data.files}
+    return {name: Whitening(columns[f"{name}/centre"], columns[f"{name}/matrix"]) for name in GRIDS}

@@ -111,8 +111,8 @@ def finetune(
 
 def fitting(config: TrainConfig, model: DualEncoder) -> dict[str, configuration.TermConfig]:
     """The terms that a model can have: those about codes that it encodes."""
-    there = {code for code in ("sequence", "geometry") if getattr(model, code) is not None}
-    if len(there) == 2:
+    there = {code for code in ("sequence", "geometry", "raster") if getattr(model, code) is not None}
+    if {"sequence", "geometry"} <= there:
         there.add("across")
     return {name: term for name, term in config.terms.items() if term.codes in there}
 

@@ -30,6 +30,7 @@ import torch
 from torch import Tensor, nn
 
 from deepdxf import config as configuration
+from deepdxf.background import Background
 from deepdxf.batch import progress_bar
 from deepdxf.checkpoint import load_model, save_model
 from deepdxf.config import TrainConfig
@@ -279,9 +280,9 @@ def fit(
     """
     among = among or Processes()
     device = device_of(config.precision.device)
+    background = Background.of(data.store, data.train, config.encoder, config.seed)
     if model is None:
-        seed_everything(config.seed, MODEL)
-        model = DualEncoder(config.encoder)
+        model = untrained(config, background)
     seed_everything(config.seed, START)
     teacher = load_model(config.teacher) if config.teacher else None
     learner = Learner(model, config, len(data.train), teacher).to(device).train()
@@ -341,6 +342,8 @@ def fit(
                     break
             progress.epoch, progress.done = progress.epoch + 1, 0
             if progress.epoch % config.stopping.every == 0 or progress.step == steps:
+                if among.first:
+                    background.whiten(averaged)
                 figures = among.from_first(validation(state) if among.first else {})
                 if figures:
                     tracker.record("validation", progress.step, progress.epoch, figures)
@@ -357,6 +360,14 @@ def fit(
     if (folder / BEST).exists():
         result.load_state_dict(read_state(folder / BEST)["weights"])
     return Fitted(result, progress.best, progress.least, progress.step, stopped)
+
+
+def untrained(config: TrainConfig, background: Background) -> DualEncoder:
+    """A new model: random weights, codewords of the background."""
+    seed_everything(config.seed, MODEL)
+    model = DualEncoder(config.encoder)
+    background.start(model)
+    return model
 
 
 def train_step(state: State, chunks: Sequence[Chunk], facts: Facts, among: Processes) -> dict[str, float]:
@@ -633,8 +644,9 @@ def run(config: TrainConfig, folder: Path, *, resume: bool = False, quiet: bool 
         fitted = fit(config, data, folder, resume=resume, quiet=quiet, among=among)
         report: dict[str, Any] = {}
         if among.first:
-            seed_everything(config.seed, MODEL)
-            others = {"untrained weights": DualEncoder(config.encoder)}
+            background = Background.of(data.store, data.train, config.encoder, config.seed)
+            others = {"untrained weights": untrained(config, background)}
+            background.whiten(others["untrained weights"])
             report = finish(config, data, fitted, others, folder, quiet)
         among.from_first(None)  # the others stay until the first is done
         return report

@@ -42,13 +42,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     results: dict[str, object] = {"drawings": len(files), "all": figures(whole)}
     print("| part | length | mAP alone | mean of sources alone | mAP without | mean of sources without |")
     print("|---|---:|---:|---:|---:|---:|")
-    for part in PARTS:
+    for part, dim in zip(PARTS, Descriptor().dims, strict=True):
         alone = measured({part.name: parts[part.name]})
         without = measured({name: vectors for name, vectors in parts.items() if name != part.name})
         results[part.name] = {"alone": figures(alone), "without": figures(without)}
         cells = [short(alone, False), short(alone, True), short(without, False), short(without, True)]
-        print(f"| {part.name} | {part.dim} | {' | '.join(cells)} |")
-    print(f"| **all** | {Descriptor.dim} | **{short(whole, False)}** | **{short(whole, True)}** | | |")
+        print(f"| {part.name} | {dim} | {' | '.join(cells)} |")
+    print(f"| **all** | {sum(Descriptor().dims)} | **{short(whole, False)}** | **{short(whole, True)}** | | |")
     results["frequencies"] = frequencies_table(protocol, files, drawings, parts, measured)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")

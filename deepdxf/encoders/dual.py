@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from deepdxf import whitening
 from deepdxf.collate import Batch
 from deepdxf.encoders.config import EncoderConfig
 from deepdxf.encoders.geometry import EntityNodes, GeometryEncoder
@@ -16,8 +17,6 @@ from deepdxf.encoders.raster import RasterEncoder
 from deepdxf.encoders.sequence import Encoded, SequenceEncoder
 
 EPS = 1e-6
-# Whitened numbers have variance ** (1 − 2 · this): 0.5 would make noise as loud as what tells drawings apart.
-WHITENING_POWER, WHITENING_FLOOR = 0.25, 1e-3
 
 
 class DualEncoder(nn.Module):
@@ -139,27 +138,18 @@ class DualEncoder(nn.Module):
 
     @torch.no_grad()
     def whiten(self, vectors: Mapping[str, Tensor], weight: Tensor | None = None) -> None:
-        """Decorrelate the served codes, by the vectors of some drawings; the encoders stay as they are.
-
-        Centred principal components (Jégou, Chum, 2012), divided by the fourth root of their variance: what all drawings
-        have in common no longer drowns what tells them apart.
+        """Decorrelate the served codes, by the vectors of some drawings (`whitening`); the encoders stay as they are.
 
         Args:
             vectors: code -> (n, dim of its encoder), at least a few times as many as numbers are served.
             weight: (n,) of the drawings, so that a source with many drawings does not decide alone; none: all the same.
         """
         for code, vector in vectors.items():
-            unit = F.normalize(vector.double(), dim=1, eps=EPS)
-            share = torch.ones(len(unit), dtype=torch.float64) if weight is None else weight.double()
-            share = (share / share.sum())[:, None]
-            centre = (share * unit).sum(0)
-            offset = unit - centre
-            variance, axes = torch.linalg.eigh((share * offset).T @ offset)
-            kept = self._served(unit.shape[1])
-            variance, axes = variance[-kept:].clamp(min=0.0), axes[:, -kept:]
-            scale = (variance + WHITENING_FLOOR * variance.max()) ** -WHITENING_POWER
-            getattr(self, f"{code}_centre").copy_(centre)
-            getattr(self, f"{code}_whitening").copy_(axes * scale)
+            unit = F.normalize(vector.double(), dim=1, eps=EPS).cpu().numpy()
+            share = None if weight is None else weight.double().cpu().numpy()
+            fitted = whitening.fit(unit, self._served(unit.shape[1]), share)
+            getattr(self, f"{code}_centre").copy_(torch.from_numpy(fitted.centre))
+            getattr(self, f"{code}_whitening").copy_(torch.from_numpy(fitted.matrix))
 
 
 def _head(width: int, out: int) -> nn.Sequential:
