@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from deepdxf import __version__, cli_archive, cli_compare, cli_train
+from deepdxf import __version__, cli_archive, cli_compare, cli_serve, cli_train
 from deepdxf.console import complain, counted, listed, number, print_json, print_outcome, print_pairs, shown, size_text
 from deepdxf.errors import ArchiveError, DeepDXFError
 
@@ -285,8 +285,12 @@ def search(arguments: Arguments) -> int:
     else:
         switches = switches_of(arguments)
         limits = {"min_score": arguments.min_score, "where": arguments.where}
-        hits, drawing = similar(archive, arguments.file, arguments.id, switches, arguments.k, **limits)
+        asked = (archive, arguments.file, arguments.id, switches, arguments.k)
+        hits, drawing = similar(*asked, verify=not arguments.no_verify, **limits)
         note = describe(switches)
+        if not arguments.no_verify:
+            note += ", hits verified by the strokes they share"
+            complain_of_unverified(archive, hits)
     records = records_of(archive, [hit.id for hit in hits])
     hits = [hit for hit in hits if hit.id in records]
     rows = [hit_row(rank, hit, records[hit.id]) for rank, hit in enumerate(hits, 1)]
@@ -311,11 +315,19 @@ def search(arguments: Arguments) -> int:
 
 
 def similar(
-    archive: Archive, file: Path | None, id: str | None, switches: Switches, k: int, **limits: Any
+    archive: Archive,
+    file: Path | None,
+    id: str | None,
+    switches: Switches,
+    k: int,
+    *,
+    verify: bool = True,
+    **limits: Any,
 ) -> tuple[list[Hit], Drawing | None]:
     """The drawings most similar to a file, or to the one of the archive with an id, without itself.
 
     Args:
+        verify: whether the first hits are verified.
         limits: ``min_score`` and ``where`` of `Archive.search`.
 
     Returns:
@@ -324,6 +336,7 @@ def similar(
     from deepdxf import reader
     from deepdxf.archive import drawing_id, encoder_of
     from deepdxf.encoder import Switches
+    from deepdxf.verify import Verification, sketch
 
     drawing: Drawing | None = None
     if id is not None and switches == Switches():
@@ -339,8 +352,22 @@ def similar(
         vectors = search_encoder.query(drawing, switches)
     if not vectors.any():
         raise DeepDXFError(f"{file or id}: the drawing has nothing in it to search by")
-    hits = archive.search(vectors, k + 1, **limits)  # one more, because the query itself is no answer
-    return [hit for hit in hits if hit.id != own][:k], drawing
+    verification = None
+    if verify:
+        pen = archive.sketches([own])[0] if drawing is None else sketch(drawing)
+        verification = Verification(pen, switches)
+    # one more, because the query itself is no answer
+    hits = [hit for hit in archive.search(vectors, k + 1, verification=verification, **limits) if hit.id != own][:k]
+    return hits, drawing
+
+
+def complain_of_unverified(archive: Archive, hits: Sequence[Hit]) -> None:
+    """Tell of hits that would have been verified if the archive had what it takes."""
+    from deepdxf.verify import DEPTH
+
+    if lacking := sum(hit.overlap is None for hit in hits[: DEPTH - 1]):  # the query itself may have been one more
+        reason = f"{lacking} hits, for an older version indexed them or the query; index their folders again"
+        complain("not verified", archive.address, reason)
 
 
 ROW_COLUMNS = ("status", "entities", "width_mm", "height_mm", "width", "height", "layer")
@@ -365,6 +392,8 @@ def hit_row(rank: int, hit: Hit, record: Mapping[str, Any]) -> dict[str, Any]:
     row: dict[str, Any] = {"rank": rank, "score": hit.score, "path": hit.path, "id": hit.id, "root": hit.root}
     if hit.match:
         row["match"] = hit.match
+    else:
+        row["overlap"] = hit.overlap
     row |= {"status": record["status"], "entities": record["entities"]}
     row |= {name: None if record[name] is None else round(record[name], LENGTH_DECIMALS) for name in lengths}
     return row | {"layers": list(record["layer"] or ())}
@@ -434,27 +463,27 @@ def evaluate(arguments: Arguments) -> int:
     from deepdxf.embed import embed_files
     from deepdxf.files import check_writable
     from deepdxf.groups import load_groups
+    from deepdxf.verify import DEPTH, ranking_overlaps, verified
 
     if arguments.rankings:
         check_writable(arguments.rankings)
     elif arguments.depth:
         arguments.fail("--depth is about the file of --rankings")
     protocol = load_groups(arguments.groups, arguments.judgements, arguments.manifest, arguments.kinds)
-    embedded = embed_files(
-        [arguments.path],
-        arguments.encoder,
-        switches=switches_of(arguments),
-        workers=arguments.workers,
-        quiet=arguments.quiet,
-    )
+    verify, switches = not arguments.no_verify, switches_of(arguments)
+    options = {"workers": arguments.workers, "quiet": arguments.quiet}
+    embedded = embed_files([arguments.path], arguments.encoder, switches=switches, sketches=verify, **options)
     rankings = evaluation.rank(embedded.files, embedded.vectors, protocol.files, embedded.queries or None)
+    if verify:
+        rankings = verified(rankings, ranking_overlaps(rankings, embedded.sketches, switches, **options))
     result = evaluation.evaluate(rankings, protocol, embedded.entities)
     if arguments.rankings:
         evaluation.write_rankings(arguments.rankings, rankings, arguments.depth)
     if arguments.json:
         facts = {"encoder": arguments.encoder, "drawings": len(embedded.files), "not_read": embedded.failed}
-        return print_json({**facts, **result.to_json()})
-    print(f"{arguments.encoder}: {len(embedded.files)} drawings read, {len(embedded.failed)} not")
+        return print_json({**facts, "verified": DEPTH if verify else 0, **result.to_json()})
+    order = f"first {DEPTH} hits verified" if verify else "hits not verified"
+    print(f"{arguments.encoder}, {order}: {len(embedded.files)} drawings read, {len(embedded.failed)} not")
     print(result.table())
     return 0
 
@@ -635,6 +664,11 @@ def parser() -> argparse.ArgumentParser:
             "--seed", type=int, default=0, metavar="S", help="another number, other drawings (default: %(default)s)"
         )
 
+    def verify_option(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--no-verify", action="store_true", help="rank by the vectors alone: do not lay the first hits on the query"
+        )
+
     def switch_options(made: argparse.ArgumentParser) -> None:
         made.add_argument("--any-size", action="store_true", help="the same shape at another scale is as good")
         made.add_argument("--mirrored", action="store_true", help="a mirrored drawing is as good")
@@ -716,6 +750,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--where", metavar="FILTER", help="only drawings that pass; see docs/filters.md")
     made.add_argument("--html", type=Path, metavar="FILE", help="write a gallery with pictures")
     made.add_argument("--csv", type=Path, metavar="FILE", help="write the hits as CSV")
+    verify_option(made)
     switch_options(made)
 
     made = command(
@@ -752,6 +787,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--depth", type=positive, metavar="N", help="hits a query in the rankings file (default: all)")
     encoder_option(made)
     workers_option(made)
+    verify_option(made)
     switch_options(made)
 
     made = command("synth", synth, "deepdxf synth drawings --drawings 1000 --seed 1")
@@ -763,9 +799,10 @@ def parser() -> argparse.ArgumentParser:
 
     command("encoders", encoders, "deepdxf encoders")
 
+    cli_serve.add_command(command, positive, positive_number)
     cli_train.add_commands(command)
 
-    cli_archive.add_commands(command, archive_option, {"positive": positive, "finite": finite})
+    cli_archive.add_commands(command, archive_option, {"positive": positive, "positive_number": positive_number, "finite": finite})
 
     made = command("demo", demo, "deepdxf demo\ndeepdxf demo --out my-demo --drawings 500")
     made.add_argument(

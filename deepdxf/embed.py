@@ -18,6 +18,7 @@ from deepdxf.errors import DeepDXFError
 from deepdxf.files import find_files, portable, relative_names, without_path
 from deepdxf.reader import read
 from deepdxf.sequence import classic, write_h5
+from deepdxf.verify import pack, sketch
 
 Result = TypeVar("Result")
 
@@ -29,6 +30,7 @@ class Embedded:
     files: list[str] = field(default_factory=list)  # n names, see `relative_names`
     vectors: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (n, d)
     queries: dict[str, Vectors] = field(default_factory=dict)  # name -> (m, d) of `Encoder.query`, where asked for
+    sketches: dict[str, bytes] = field(default_factory=dict)  # name -> `verify.pack`, where asked for
     entities: dict[str, int] = field(default_factory=dict)  # name -> rows of the drawing
     milliseconds: dict[str, float] = field(default_factory=dict)  # name -> time to encode, reading not counted
     failed: dict[str, str] = field(default_factory=dict)  # name -> why it could not be read
@@ -90,15 +92,16 @@ class _Embed:
 
     encoder: str
     switches: Switches
+    sketches: bool
 
-    def __call__(self, item: tuple[str, str]) -> tuple[Vectors, Vectors | None, int, float]:
+    def __call__(self, item: tuple[str, str]) -> tuple[Vectors, Vectors | None, bytes | None, int, float]:
         drawing = read(item[0])
         start = time.perf_counter()
         vector = _shared(self.encoder).encode([drawing])[0]
         seconds = time.perf_counter() - start
         plain = self.switches == Switches()
         queries = None if plain else _shared(self.encoder).query(drawing, self.switches)
-        return vector, queries, len(drawing), 1000.0 * seconds
+        return vector, queries, pack(sketch(drawing)) if self.sketches else None, len(drawing), 1000.0 * seconds
 
 
 def embed_files(
@@ -106,6 +109,7 @@ def embed_files(
     name: str = "descriptor",
     *,
     switches: Switches | None = None,
+    sketches: bool = False,
     workers: int | None = None,
     timeout_s: float = 120.0,
     memory_mb: int = 2000,
@@ -117,6 +121,7 @@ def embed_files(
         paths: files and folders.
         name: encoder, see `encoder.ENCODERS`.
         switches: if given and not the plain ones, query vectors under them are made too.
+        sketches: whether to make what hits are verified by.
         workers, timeout_s, memory_mb, quiet: see `for_each_file`.
 
     Raises:
@@ -124,16 +129,17 @@ def embed_files(
         DeepDXFError: as `for_each_file`.
     """
     dim = encoder.load(name).dim  # fails here, not in every worker
-    work = _Embed(name, switches or Switches())
+    work = _Embed(name, switches or Switches(), sketches)
     done, failed = for_each_file(
         paths, work, "encoding", workers=workers, timeout_s=timeout_s, memory_mb=memory_mb, quiet=quiet
     )
     return Embedded(
         files=list(done),
         vectors=np.array([vector for vector, *_ in done.values()], np.float32).reshape(-1, dim),
-        queries={file: queries for file, (_, queries, _, _) in done.items() if queries is not None},
-        entities={file: count for file, (_, _, count, _) in done.items()},
-        milliseconds={file: spent for file, (_, _, _, spent) in done.items()},
+        queries={file: queries for file, (_, queries, *_) in done.items() if queries is not None},
+        sketches={file: packed for file, (_, _, packed, *_) in done.items() if packed is not None},
+        entities={file: count for file, (*_, count, _) in done.items()},
+        milliseconds={file: spent for file, (*_, spent) in done.items()},
         failed=failed,
     )
 

@@ -101,13 +101,14 @@ def _longer_side(pen: Strokes) -> float:
 class Verification:
     """How a search verifies its hits."""
 
-    query: Strokes  # its sketch
+    query: Strokes | None  # its sketch; None where it is not known, which verifies nothing
     switches: Switches = field(default_factory=Switches)
     depth: int = DEPTH
 
     def overlaps(self, hits: Sequence[Strokes | None]) -> FloatArray:
         """(h,) overlap with each of the hits; NaN for those that are not known."""
-        shares = [np.nan if hit is None else verify(self.query, hit, self.switches) for hit in hits]
+        asked = self.query
+        shares = [np.nan if asked is None or hit is None else verify(asked, hit, self.switches) for hit in hits]
         return np.array(shares, np.float64)
 
 

@@ -26,6 +26,7 @@ import numpy as np
 import pytest
 
 from deepdxf import cli
+from deepdxf.archive import Archive
 from deepdxf.cli import main, number, parser, shown, size_text
 from deepdxf.encoder import ENCODERS, load
 from deepdxf.errors import EncoderError
@@ -302,7 +303,8 @@ def test_embed_and_evaluate(run: Any, made: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(np.linalg.norm(arrays["vectors"], axis=1), 1, rtol=1e-5)
         scores = arrays["vectors"] @ arrays["vectors"].T
     groups = ["--groups", folder / "groups.csv"]
-    report = run("evaluate", folder, *groups, *encoder, "--rankings", rankings, "--json").json
+    report = run("evaluate", folder, *groups, *encoder, "--no-verify", "--rankings", rankings, "--json").json
+    assert report["verified"] == 0
     assert report["drawings"] == 20
     assert report["not_read"] == {}
     lines = [json.loads(line) for line in rankings.read_text(encoding="utf-8").splitlines()]
@@ -313,6 +315,43 @@ def test_embed_and_evaluate(run: Any, made: Path, tmp_path: Path) -> None:
         assert len(line["hits"]) == 19
         for file, score in line["hits"]:
             assert score == pytest.approx(scores[files.index(line["query"]), files.index(file)], abs=1e-5)
+
+
+def test_evaluate_verifies_like_search(run: Any, made: Path, tmp_path: Path) -> None:
+    """Rankings of `evaluate` are, hit by hit, what `search` gives for the same query."""
+    folder, rankings = made / "drawings", tmp_path / "rankings.jsonl"
+    options = ["--groups", folder / "groups.csv", "--workers", 1]
+    assert run("evaluate", folder, *options, "--rankings", rankings, "--json").json["verified"] == 60
+    assert "first 60 hits verified" in run("evaluate", folder, *options).out.splitlines()[0]
+    line = json.loads(rankings.read_text(encoding="utf-8").splitlines()[0])
+    found = run("search", folder / line["query"], "--archive", made / "archive", "-k", 19, "--json").json["hits"]
+    assert {hit["path"]: hit["score"] for hit in found} == pytest.approx(dict(line["hits"]), abs=2e-6)
+    assert [hit["score"] for hit in found] == pytest.approx([score for _, score in line["hits"]], abs=2e-6)
+
+
+def test_search_verifies_unless_told_not_to(run: Any, made: Path, drawing: Path) -> None:
+    options = ["--archive", made / "archive", "-k", 19, "--json"]
+    bare = {hit["path"]: hit for hit in run("search", drawing, *options, "--no-verify").json["hits"]}
+    hits = run("search", drawing, *options).json["hits"]
+    assert {hit["overlap"] for hit in bare.values()} == {None}
+    for hit in hits:
+        assert hit["score"] == pytest.approx((bare[hit["path"]]["score"] + 0.3 * hit["overlap"]) / 1.3, abs=1e-5)
+    moved = next(hit for hit in hits if hit["path"].endswith("_moved.dxf"))
+    assert moved["overlap"] == 1.0
+
+
+def test_an_archive_without_sketches_is_searched_and_says_so(run: Any, drawing: Path, tmp_path: Path) -> None:
+    address = tmp_path / "archive"
+    assert main(["index", str(drawing.parent), "--archive", str(address), "--workers", "1"]) == 0
+    archive = Archive.open(address)
+    archive._table.update(values_sql={"sketch": "CAST(NULL AS binary)"})
+    result = run("search", drawing, "--archive", address, "--json")
+    assert "not verified" in result.err and "index their folders again" in result.err
+    bare = run("search", drawing, "--archive", address, "--no-verify", "--json")
+    assert not bare.err and bare.json == result.json
+    run("index", drawing.parent, "--archive", address, "--workers", 1)
+    again = run("search", drawing, "--archive", address, "--json")
+    assert not again.err and all(hit["overlap"] is not None for hit in again.json["hits"])
 
 
 def test_demo(run: Any, tmp_path: Path) -> None:
