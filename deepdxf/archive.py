@@ -555,6 +555,57 @@ class Archive:
             if stats is None or stats.num_unindexed_rows > UNINDEXED_SHARE * len(self):
                 self._table.create_index("vector", config=IvfFlat(distance_type="dot"), replace=True)
 
+    @classmethod
+    def restore(
+        cls, address: str, tables: Mapping[str, pa.RecordBatchReader], *, encoder_id: str, dim: int, format: int
+    ) -> Archive:
+        """Make an archive out of tables that another one held, at an address where there is none.
+
+        Args:
+            tables: by name, with the schema that they had there; ``drawings`` is one of them.
+            encoder_id, dim, format: of the other archive; one of an older format is brought up to date.
+
+        Raises:
+            ArchiveError: something is there, the format is newer, or a column is not what it should be.
+        """
+        newest = 1 + len(MIGRATIONS)
+        if format > newest:
+            raise ArchiveError(f"it has format {format}, this version reads up to {newest}; upgrade deepdxf")
+        expected = _schema(dim)
+        found = tables["drawings"].schema
+        wrong = [f.name for f in found if f.name not in expected.names or f.type != expected.field(f.name).type]
+        missing = set(expected.names) - set(found.names) if format == newest else {"id", "vector"} - set(found.names)
+        if wrong or missing:
+            raise ArchiveError(f"columns of it are not those of an archive: {', '.join([*wrong, *sorted(missing)])}")
+        with database_errors(address):
+            db = _connect(address)
+            if db.list_tables().tables:
+                raise ArchiveError(f"{address} is there already; name a new one")
+            pa = _arrow()
+            for name, rows in tables.items():
+                fields = [expected.field(f.name) for f in found] if name == "drawings" else list(rows.schema)
+                table = db.create_table(name, pa.schema(fields).empty_table())
+                table.add(rows)
+            # last: without it there is no archive, if this is cut off
+            about = {"format": str(format), "encoder": encoder_id, "dim": str(dim)}
+            db.create_table("about", pa.table({"key": list(about), "value": list(about.values())}))
+        return cls.open(address)
+
+    @property
+    def format(self) -> int:
+        """Number of the form of its tables."""
+        return 1 + len(MIGRATIONS)
+
+    def tables(self) -> list[str]:
+        """Names of its tables of rows: the drawings, and side tables."""
+        with database_errors(self.address):
+            return sorted(set(self._db.list_tables().tables) - {"about"})
+
+    def table(self, name: str) -> Any:
+        """One of `tables`, as it is now."""
+        with database_errors(self.address):
+            return self._db.open_table(name)
+
     def side_table(self, name: str, schema: pa.Schema) -> Any:
         """A table of the archive beside that of the drawings, made if it is not there."""
         with database_errors(self.address):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from deepdxf.archive import Archive
     from deepdxf.duplicates import Duplicates, Group
     from deepdxf.revisions import Chain, Step
+    from deepdxf.transfer import Transferred
 
 Arguments = argparse.Namespace
 Command = Callable[[str, Callable[[Arguments], int], str], argparse.ArgumentParser]
@@ -225,6 +227,41 @@ def step_text(step: Step) -> str:
     return f"{', '.join(counts) or 'no difference'} (agreement {step.comparison.agreement:.1%})"
 
 
+# --- export and import -----------------------------------------------------------------------------------------------
+
+
+def export(arguments: Arguments) -> int:
+    """A whole archive as one file: vectors, facts, thumbnails and decisions, without the drawings' files."""
+    from deepdxf.archive import Archive
+    from deepdxf.files import check_writable
+    from deepdxf.transfer import export_archive
+
+    check_writable(arguments.out)
+    done = export_archive(Archive.open(arguments.archive), arguments.out)
+    return print_transferred(arguments, done, str(arguments.out))
+
+
+def import_(arguments: Arguments) -> int:
+    """A new archive out of an exported file."""
+    from deepdxf.encoder import ENCODERS, load
+    from deepdxf.transfer import import_archive
+
+    known = {getattr(importlib.import_module(module), cls).id for module, cls, _ in ENCODERS.values()}
+    if arguments.encoder is not None:
+        known = {load(arguments.encoder).id}
+    done = import_archive(arguments.file, arguments.archive, known)
+    return print_transferred(arguments, done, arguments.archive)
+
+
+def print_transferred(arguments: Arguments, done: Transferred, target: str) -> int:
+    """What was exported or imported."""
+    if arguments.json:
+        return print_json({"encoder": done.encoder, "rows": dict(done.rows), "target": target})
+    rows = ", ".join(f"{count} {name}" for name, count in done.rows.items())
+    print(f"{rows} in {target}, encoder {done.encoder}")
+    return 0
+
+
 # --- the parser ------------------------------------------------------------------------------------------------------
 
 
@@ -266,6 +303,17 @@ def add_commands(
     )
     revisions_options(made, types)
     archive_option(made)
+
+    made = command("export", export, "deepdxf export --archive my-archive --out my-archive.zip")
+    archive_option(made)
+    made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write, a .zip")
+
+    made = command("import", import_, "deepdxf import my-archive.zip --archive copy-of-it")
+    made.add_argument("file", type=Path, metavar="FILE", help="what `deepdxf export` wrote")
+    archive_option(made)
+    made.add_argument(
+        "--encoder", metavar="NAME", help="the encoder that it must be of; needed for trained models: their folder"
+    )
 
 
 def revisions_options(made: argparse.ArgumentParser, types: Mapping[str, Callable[[str], Any]]) -> None:
