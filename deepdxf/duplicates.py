@@ -323,6 +323,15 @@ def decide(
         decisions.withdraw(chosen)
     else:
         decisions.record(verdict, chosen, note)
+    return _standing(found, decisions)
+
+
+def decided_anew(archive: Archive, found: Duplicates) -> Duplicates:
+    """The same groups with the decisions as they stand now: others may have decided since."""
+    return _standing(found, Decisions(archive))
+
+
+def _standing(found: Duplicates, decisions: Decisions) -> Duplicates:
     groups = []
     for group in found.groups:
         standing = decisions.standing(group.shapes)

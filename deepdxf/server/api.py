@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Response, UploadFile
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from deepdxf import __version__
+from deepdxf.duplicates import Group
 from deepdxf.encoder import Switches
 from deepdxf.report import plain
+from deepdxf.revisions import Version
 from deepdxf.server import models
 from deepdxf.server.library import Found, Upload, is_upload
 from deepdxf.server.metrics import Labels
@@ -115,8 +118,9 @@ def search_result(request: Request, server: State, found: Found, part: Part) -> 
             **brief(server, rows[hit.id]),
             rank=part.offset + rank,
             score=hit.score,
+            probability=round(float(found.curve.probability(hit.score)), 3) if found.curve else None,
             match=hit.match,
-            why=models.Why(overall=why.overall, codes=dict(why.codes)) if why else None,
+            why=models.Why(overall=why.overall, codes=dict(why.codes), strokes=hit.overlap) if why else None,
         )
         for rank, (hit, why) in enumerate(zip(hits, server.library.reasons(found, hits), strict=True), 1)
     ]
@@ -271,6 +275,92 @@ def overlay(a: Reference, b: Reference, pose: PoseOf, server: Server) -> Respons
     """Both drawings over each other."""
     _, svg = server.library.compare(a, b, pose, "svg")
     return Response(svg, media_type="image/svg+xml", headers=SVG_POLICY)
+
+
+# --- duplicates and revisions
+
+MinPair = Annotated[float, Query(gt=0, le=1, description="every pair of a group is exact or scores at least this")]
+
+
+@router.get("/duplicates", dependencies=READ, tags=["duplicates"])
+def duplicates(
+    request: Request,
+    server: Server,
+    part: PartOf,
+    min_score: MinPair = 0.95,
+    where: Where = None,
+    show: Annotated[Literal["open", "decided", "all"], Query(description="which groups")] = "open",
+) -> models.Page[models.Group]:
+    """Groups of drawings that are the same, or nearly; the largest first."""
+    groups = shown_groups(server, min_score, where, show)
+    items = [group_model(server, group) for group in part.of(groups)]
+    following = part.next(request, len(groups))
+    return models.Page[models.Group](
+        items=items, total=len(groups), complete=True, limit=part.limit, offset=part.offset, next=following
+    )
+
+
+def shown_groups(server: State, min_score: float, where: str | None, show: str) -> list[Group]:
+    """The groups that are open, decided about, or all."""
+    groups = server.library.duplicates(min_score, where).groups
+    return [group for group in groups if show == "all" or (group.verdict is None) == (show == "open")]
+
+
+def group_model(server: State, group: Group) -> models.Group:
+    """A group as clients see it."""
+    members = []
+    for member in group.members:
+        about = {name: value for name, value in vars(member).items() if name not in ("root", "keep")}
+        members.append(models.Member(**about, folder=server.library.folder(member.root)))
+    return models.Group(
+        id=group.id,
+        kind=group.kind,
+        score=group.score,
+        verdict=group.verdict or "open",
+        earlier=group.earlier,
+        note=group.note,
+        members=members,
+    )
+
+
+@router.post("/duplicates/decisions", dependencies=WRITE, tags=["duplicates"])
+def decide(wanted: models.DecisionRequest, server: Server) -> list[models.Group]:
+    """Decide about groups, all of them or none; a group that has changed meanwhile is a conflict."""
+    found = server.library.duplicates(wanted.min_score, wanted.where)
+    verdict = None if wanted.verdict == "open" else wanted.verdict
+    return [group_model(server, g) for g in server.library.decide(found, verdict, wanted.groups, wanted.note)]
+
+
+@router.get("/drawings/{id}/revisions", dependencies=READ, tags=["drawings"])
+def revisions(
+    id: Id,
+    server: Server,
+    min_confidence: Annotated[float, Query(ge=0, le=1)] = 0.5,
+    changes: Annotated[bool, Query(description="compare each version with the next")] = False,
+) -> models.Revisions:
+    """The earlier and later versions of a drawing, by name, title block and geometry."""
+    chain = server.library.revisions(id, min_confidence)
+    versions = [version_model(server, version) for version in chain.versions]
+    pairs = pairwise(versions) if changes else ()
+    steps = [step(server, one.id, two.id) for one, two in pairs]
+    return models.Revisions(versions=versions, ordered_by=chain.ordered_by, notes=list(chain.notes), steps=steps)
+
+
+def version_model(server: State, version: Version) -> models.Version:
+    """A version as clients see it."""
+    about = {name: value for name, value in vars(version).items() if name not in ("root", "reasons")}
+    reasons = [server.library.public(reason) for reason in version.reasons]
+    return models.Version(**about, folder=server.library.folder(version.root), reasons=reasons)
+
+
+def step(server: State, a: str, b: str) -> models.Step:
+    """What changed from a version to the next; what cannot be compared is a step with a message."""
+    try:
+        document, _ = server.library.compare(a, b, Pose())
+    except Problem as problem:
+        return models.Step(a=a, b=b, agreement=None, counts={}, message=problem.detail)
+    counts, notes = document["counts"], "; ".join(document["notes"])
+    return models.Step(a=a, b=b, agreement=document["agreement"], counts=counts, message=notes)
 
 
 # --- the archive as a whole

@@ -16,28 +16,37 @@ from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from deepdxf import encoder
 from deepdxf.archive import Archive, Hit, encoder_name, fold
+from deepdxf.calibration import Calibration, calibration_of
+from deepdxf.decisions import Verdict
+from deepdxf.descriptor import Strokes
 from deepdxf.drawing import EntityClass, FloatArray
+from deepdxf.duplicates import Duplicates, Group, decide, decided_anew, find_duplicates
 from deepdxf.encoder import Similarity, Switches, Vectors, explain
 from deepdxf.errors import ArchiveError, DeepDXFError, FilterError
 from deepdxf.files import SUFFIXES
+from deepdxf.revisions import Chain, find_revisions, record_of
 from deepdxf.server.metrics import Metrics
 from deepdxf.server.problems import Problem
 from deepdxf.server.settings import Settings
 from deepdxf.server.work import Compare, Crew, Look, Looked, Picture, Pose, Query, Source
 from deepdxf.summary import one_line
+from deepdxf.verify import Verification
 from deepdxf.where import columns_of, compile_where, count_column
 
+Answer = TypeVar("Answer")
 MAX_HITS = 10_000  # of a search; what is below them is not counted
 MAX_TEXT_HITS = 1000
 LAYERS = 300  # names of layers that filters offer, the most frequent
 NAME = 120  # characters of an upload's name that are kept
 COMPARISONS = 16  # kept, for the step from picture to JSON and back
+SEARCHES = 64  # kept, for their further pages
+GROUPINGS = 4  # kept: lists of duplicates
 COLUMNS = (
     "id", "path", "root", "hash", "bytes", "modified", "indexed", "status", "message", "format", "unit_mm",
     "width", "height", "entities", "layer",
@@ -72,7 +81,7 @@ class Upload:
     source: Source
     looked: Looked
     used: float
-    vectors: dict[Switches, Vectors] = field(default_factory=dict)
+    poses: dict[Switches, tuple[Vectors, Strokes | None]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,30 @@ class Found:
     complete: bool  # False: there are more than `MAX_HITS`
     poses: Vectors | None  # None: a search by text
     query: str = ""  # the reference
+    curve: Calibration | None = None  # what scores mean; None: not known
+
+
+class Kept(Generic[Answer]):
+    """The latest answers by what was asked, for all threads."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._answers: OrderedDict[tuple[Any, ...], Answer] = OrderedDict()
+
+    def get(self, key: tuple[Any, ...]) -> Answer | None:
+        """The answer, if it is there."""
+        with self._lock:
+            if key in self._answers:
+                self._answers.move_to_end(key)
+            return self._answers.get(key)
+
+    def put(self, key: tuple[Any, ...], answer: Answer) -> Answer:
+        """Keep an answer and return it."""
+        with self._lock:
+            self._answers[key] = answer
+            while len(self._answers) > self._most:
+                self._answers.popitem(last=False)
+        return answer
 
 
 class Uploads:
@@ -145,7 +178,10 @@ class Library:
         self._lock = threading.Lock()
         self._catalogue: Catalogue | None = None
         self._map: tuple[int, FloatArray, list[str]] | None = None
-        self._comparisons: OrderedDict[tuple[Any, ...], tuple[dict[str, Any], str]] = OrderedDict()
+        self._comparisons = Kept[tuple[dict[str, Any], str]](COMPARISONS)
+        self._searches = Kept[Found](SEARCHES)
+        self._groupings = Kept[Duplicates](GROUPINGS)
+        self._grouping = threading.Lock()  # one at a time: it takes all cores
 
     def close(self) -> None:
         """End the worker processes."""
@@ -278,26 +314,39 @@ class Library:
     def search(self, reference: str, switches: Switches, where: str | None, min_score: float | None) -> Found:
         """The drawings most similar to one, without itself. Raises Problem."""
         condition = self.filter(where) if where is not None else None
-        poses = self._poses(reference, switches)
+        if is_upload(reference):
+            self.uploads.get(reference)
+        key = (self.archive.version, reference, switches, where, min_score)
+        known = self._searches.get(key)
+        if known is not None:
+            return known
+        poses, pen = self._poses(reference, switches)
         if not poses.any():
             raise Problem("nothing-drawn", "the drawing has nothing in it to search by")
-        hits = self._archive(lambda: self.archive.search(poses, MAX_HITS + 2, min_score=min_score, where=condition))
+        verification = Verification(pen, switches)
+        hits = self._archive(
+            lambda: self.archive.search(
+                poses, MAX_HITS + 2, min_score=min_score, where=condition, verification=verification
+            )
+        )
         hits = [hit for hit in hits if hit.id != reference]
-        return Found(hits[:MAX_HITS], len(hits) <= MAX_HITS, poses, reference)
+        curve = calibration_of(self.archive.encoder_id, "cosine" if pen is None else "verified")
+        return self._searches.put(key, Found(hits[:MAX_HITS], len(hits) <= MAX_HITS, poses, reference, curve))
 
-    def _poses(self, reference: str, switches: Switches) -> Vectors:
+    def _poses(self, reference: str, switches: Switches) -> tuple[Vectors, Strokes | None]:
+        """The vectors of a drawing to search by, and its sketch. Raises Problem."""
         if is_upload(reference):
             upload = self.uploads.get(reference)
-            if switches not in upload.vectors:
-                upload.vectors[switches] = self.crew.do(Query(upload.source, self.encoder_name, switches))
-            return upload.vectors[switches]
+            if switches not in upload.poses:
+                upload.poses[switches] = self.crew.do(Query(upload.source, self.encoder_name, switches))
+            return upload.poses[switches]
         row = self.row(reference)
         if row["status"] == "failed":
             reason = self.public(row["message"] or "")
             raise Problem("unreadable", f"it could not be read when it was indexed: {reason}")
         if switches == Switches():
-            return self.archive.vectors_of([reference])
-        poses: Vectors = self.crew.do(Query(self.source(reference), self.encoder_name, switches))
+            return self.archive.vectors_of([reference]), self.archive.sketches([reference])[0]
+        poses: tuple[Vectors, Strokes] = self.crew.do(Query(self.source(reference), self.encoder_name, switches))
         return poses
 
     def search_text(self, words: str, where: str | None, min_score: float | None) -> Found:
@@ -333,16 +382,51 @@ class Library:
         """What differs between two drawings, and the picture of it. Raises Problem."""
         one, two = self.source(a), self.source(b)
         key = (one.key, one.name, two.key, two.name, pose, picture)
-        with self._lock:
-            if key in self._comparisons:
-                self._comparisons.move_to_end(key)
-                return self._comparisons[key]
+        known = self._comparisons.get(key)
+        if known is not None:
+            return known
         answer: tuple[dict[str, Any], str] = self.crew.do(Compare(one, two, self.encoder_name, pose, picture))
-        with self._lock:
-            self._comparisons[key] = answer
-            while len(self._comparisons) > COMPARISONS:
-                self._comparisons.popitem(last=False)
-        return answer
+        return self._comparisons.put(key, answer)
+
+    # --- duplicates and revisions
+
+    def duplicates(self, min_score: float, where: str | None) -> Duplicates:
+        """The groups of duplicates, with the decisions as they stand now. Raises Problem."""
+        condition = self.filter(where) if where is not None else None
+        key = (self.archive.version, min_score, condition)
+        with self._grouping:  # who comes while another one's list is made gets the same
+            found = self._groupings.get(key)
+            if found is None:
+                found = self._asked(lambda: find_duplicates(self.archive, min_score, where=condition))
+                return self._groupings.put(key, found)
+        anew: Duplicates = self._archive(lambda: decided_anew(self.archive, found))
+        return anew
+
+    def decide(self, found: Duplicates, verdict: Verdict | None, groups: Sequence[str], note: str) -> list[Group]:
+        """Decide about some groups: about all of them or, if one is not there any more, about none. Raises Problem."""
+        for id in groups:
+            if all(group.id != id for group in found.groups):
+                raise Problem(
+                    "conflict", f"group {id} has changed: a drawing has joined or left; look at the list again"
+                )
+        decided: Duplicates = self._archive(lambda: decide(self.archive, found, verdict, groups, note))
+        return [group for group in decided.groups if group.id in set(groups)]
+
+    def revisions(self, reference: str, min_confidence: float) -> Chain:
+        """The earlier and later versions of a drawing. Raises Problem."""
+        if is_upload(reference):
+            upload = self.uploads.get(reference)
+            vector = self._poses(reference, Switches())[0][0]
+            summary = upload.looked.summary
+            record: dict[str, Any] = {"id": upload.id, "path": upload.source.name, "root": "", "status": summary.status}
+            record |= {"message": "", "geometry": upload.looked.shape, "modified": None}
+            record["field"] = [f"{tag}={value}" for tag, value in summary.fields]
+            asked: tuple[Any, Any] = record, vector if vector.any() else None
+        else:
+            self.row(reference)
+            asked = self._archive(lambda: record_of(self.archive, reference))
+        chain: Chain = self._archive(lambda: find_revisions(self.archive, *asked, min_confidence=min_confidence))
+        return chain
 
     # --- the map
 
@@ -350,10 +434,8 @@ class Library:
         """(n, 2) places in [0, 1] of all drawings with content, alike ones near each other; and their ids."""
         version = self.archive.version
         if self._map is None or self._map[0] != version:
-            ids = [id for id, row in sorted(self.catalogue().rows.items()) if row["status"] != "failed"]
-            vectors = self._archive(lambda: self.archive.vectors_of(ids))
-            drawn = vectors.any(axis=1)
-            self._map = version, principal_plane(vectors[drawn]), [id for id, d in zip(ids, drawn, strict=True) if d]
+            ids, vectors = self._archive(self.archive.vectors)
+            self._map = version, principal_plane(vectors), ids.tolist()
         return self._map[1], self._map[2]
 
     # --- what is told to clients
@@ -373,6 +455,15 @@ class Library:
             raise Problem("bad-filter", str(error)) from error
         except (ArchiveError, DeepDXFError) as error:
             raise Problem("archive", self.public(str(error))) from error
+
+    def _asked(self, ask: Any) -> Any:
+        """The same for questions whose numbers are the client's: what is wrong with them is its error."""
+        try:
+            return ask()
+        except ArchiveError as error:
+            raise Problem("archive", self.public(str(error))) from error
+        except DeepDXFError as error:
+            raise Problem("bad-request", self.public(str(error))) from error
 
 
 def is_upload(reference: str) -> bool:

@@ -81,8 +81,9 @@ class DrawingFacts(BaseModel):
 class Why(BaseModel):
     """What a score is made of."""
 
-    overall: float
+    overall: float = Field(description="cosine of the vectors")
     codes: dict[str, float] = Field(description="cosine by code of the drawing")
+    strokes: float | None = Field(description="share of the strokes that lie over each other; null: not looked at")
 
 
 class Hit(Drawing):
@@ -90,6 +91,9 @@ class Hit(Drawing):
 
     rank: int
     score: float
+    probability: float | None = Field(
+        None, description="that a person calls the two the same part, see docs/scores.md; null: not known"
+    )
     match: str = Field("", description="search by text: the text that was found")
     why: Why | None = Field(None, description="search by a drawing: similarity by code")
 
@@ -155,6 +159,80 @@ class MapResult(BaseModel):
     """All drawings with content: alike ones lie near each other."""
 
     points: list[MapPoint]
+
+
+class Member(BaseModel):
+    """A drawing in a group of duplicates."""
+
+    id: str
+    path: str
+    folder: str
+    exact: int | None = Field(description="number of the exact duplicates in the group that it is one of")
+    new: bool = Field(description="joined, or changed, since the group was decided about")
+    modified: datetime | None
+    bytes: int | None
+    entities: int | None
+    width: float | None
+    height: float | None
+    unit_mm: float | None
+
+
+Decision = Literal["open", "same", "not", "ignore"]
+
+
+class Group(BaseModel):
+    """Drawings that are the same, or nearly."""
+
+    id: str = Field(description="of this set of drawings: another one, another id")
+    kind: Literal["exact", "near", "both"]
+    score: float = Field(description="the lowest of its pairs")
+    verdict: Decision
+    earlier: Decision | None = Field(description="what was decided before others joined")
+    note: str
+    members: list[Member]
+
+
+class DecisionRequest(BaseModel):
+    """A decision about groups."""
+
+    groups: list[str] = Field(min_length=1, max_length=10_000, description="ids")
+    verdict: Decision = Field(description="open takes a decision back")
+    note: str = Field("", max_length=1000)
+    min_score: float = Field(0.95, gt=0, le=1, description="as the groups were asked for")
+    where: str | None = Field(None, max_length=10_000, description="as the groups were asked for")
+
+
+class Version(BaseModel):
+    """A drawing in a chain of versions."""
+
+    id: str
+    path: str
+    folder: str
+    position: Literal["earlier", "this", "later", "the same"]
+    mark: str = Field(description="by which the chain is ordered, as it is written")
+    modified: datetime | None
+    score: float | None
+    confidence: float
+    reasons: list[str]
+
+
+class Step(BaseModel):
+    """What changed from a version to the next."""
+
+    a: str
+    b: str
+    agreement: float | None
+    counts: dict[str, int]
+    message: str = Field(description="why they were not compared, or notes on how")
+
+
+class Revisions(BaseModel):
+    """The versions of a drawing, oldest first."""
+
+    versions: list[Version]
+    ordered_by: str
+    notes: list[str]
+    steps: list[Step] = Field(description="with changes=true")
 
 
 class Health(BaseModel):

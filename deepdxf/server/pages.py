@@ -5,22 +5,36 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from importlib import resources
-from typing import Annotated, Any
+from itertools import islice
+from typing import Annotated, Any, cast
 from urllib.parse import quote as url_quote
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, File, Form, Query, Request, UploadFile
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from deepdxf import __version__, overlay
 from deepdxf.console import size_text
+from deepdxf.decisions import Verdict
 from deepdxf.encoder import Switches
 from deepdxf.server.access import COOKIE, SESSION_S
-from deepdxf.server.api import Id, PartOf, Reference, brief, query_of, search_result
+from deepdxf.server.api import (
+    Id,
+    PartOf,
+    Reference,
+    brief,
+    group_model,
+    query_of,
+    search_result,
+    shown_groups,
+    step,
+    version_model,
+)
 from deepdxf.server.library import is_upload
 from deepdxf.server.problems import Problem
 from deepdxf.server.requests import Server, State, is_known, needs, not_modified, tag_of, uploaded
@@ -43,7 +57,10 @@ VENDORED = ("vendor/htmx-2.0.11.min.js", "vendor/svg-pan-zoom-3.6.2.min.js")
 def _static() -> dict[str, bytes]:
     """Name -> content of all files that the pages load; read once, so that no name reaches the disk."""
     folder = resources.files("deepdxf.server") / "static"
-    found = {name: (folder / name).read_bytes() for name in ("site.css", "site.js", "map.js", "icon.svg", *VENDORED)}
+    found = {
+        name: (folder / name).read_bytes()
+        for name in ("site.css", "site.js", "map.js", "review.js", "icon.svg", *VENDORED)
+    }
     # the comparison's page stands alone elsewhere; here its rules are kept to its part of the page
     found["overlay.css"] = f".overlay {{\n{overlay.STYLE}\n}}\n".encode()
     found["overlay.js"] = overlay.SCRIPT.encode()
@@ -85,6 +102,7 @@ def _environment() -> Environment:
     made.filters |= {
         "name": lambda path: path.rsplit("/", 1)[-1],
         "score": lambda value: f"{value:.3f}",
+        "percent": lambda value: f"{value:.0%}",
         "share": lambda value: f"{min(max(value, 0.0), 1.0):.3f}",
         "thousands": lambda value: f"{value:,}".replace(",", " "),
         "day": lambda value: value.strftime("%Y-%m-%d") if value else "",
@@ -188,7 +206,8 @@ Flag = Annotated[bool, Query()]
 def start(request: Request, server: Server) -> Response:
     """The first page: where a drawing is dropped, and what is new in the archive."""
     catalogue = server.library.catalogue()
-    recent = [brief(server, row) for row in list(catalogue.rows.values())[:RECENT]]
+    readable = (row for row in catalogue.rows.values() if row["status"] != "failed")
+    recent = [brief(server, row) for row in islice(readable, RECENT)]
     return page(request, server, "start.html", recent=recent, total=len(catalogue.rows), counts=catalogue.statuses)
 
 
@@ -338,6 +357,108 @@ def compare_with(server: Server, a: Annotated[str, Form()], file: Annotated[Uplo
     server.library.name(a)
     made = server.library.upload(*uploaded(file))
     return RedirectResponse(f"/compare?{urlencode({'a': a, 'b': made.id})}", status_code=303)
+
+
+# --- duplicates and revisions ----------------------------------------------------------------------------------------
+
+VERDICTS: dict[str, str] = {"same": "the same", "not": "not the same", "ignore": "ignored", "open": "open"}
+GROUPS = 10  # on a page
+
+
+@dataclass(frozen=True)
+class Review:
+    """Which groups of duplicates are looked at."""
+
+    min_score: str = "0.95"
+    where: str = ""
+    show: str = "open"
+    offset: str = "0"
+
+    @property
+    def link(self) -> str:
+        """The page of it."""
+        return f"/duplicates?{urlencode({f.name: getattr(self, f.name) for f in fields(self)})}"
+
+    @property
+    def least(self) -> float:
+        """The minimum score. Raises Problem."""
+        return float(number(self.min_score, "least score"))
+
+    @property
+    def start(self) -> int:
+        """The first group of the page."""
+        return int(self.offset) if self.offset.isdecimal() and len(self.offset) < 8 else 0
+
+
+def review_of(given: Mapping[str, Any]) -> Review:
+    """The review out of a query or a form."""
+    made = {f.name: str(given[f.name]).strip()[:1000] for f in fields(Review) if given.get(f.name)}
+    return Review(**made)
+
+
+@router.get("/duplicates", dependencies=READ)
+def duplicates(request: Request, server: Server) -> Response:
+    """Groups of duplicates to decide about."""
+    review = review_of(request.query_params)
+    problem, groups, total = None, [], 0
+    try:
+        found = shown_groups(server, review.least, review.where or None, review.show)
+        total = len(found)
+        start = review.start if review.start < total else max(total - 1, 0) // GROUPS * GROUPS
+        groups = [group_model(server, group) for group in found[start : start + GROUPS]]
+        review = replace(review, offset=str(start))
+    except Problem as error:
+        problem = error
+    previous = replace(review, offset=str(max(review.start - GROUPS, 0))).link if review.start else None
+    following = replace(review, offset=str(review.start + GROUPS)).link if review.start + GROUPS < total else None
+    return page(
+        request,
+        server,
+        "duplicates.html",
+        problem.status if problem else 200,
+        problem=problem,
+        groups=groups,
+        total=total,
+        review=review,
+        verdicts=VERDICTS,
+        previous=previous,
+        next=following,
+    )
+
+
+@router.post("/duplicates", dependencies=WRITE)
+async def decide(request: Request, server: Server) -> Response:
+    """Take decisions: `one` is "VERDICT GROUP", or `bulk` a verdict for every `group` that is ticked."""
+    async with request.form() as form:
+        review = review_of(form)
+        verdict, _, one = str(form.get("one") or form.get("bulk") or "").partition(" ")
+        ids = [one] if one else [str(id) for id in form.getlist("group")]
+    if verdict not in VERDICTS:
+        raise Problem("bad-request", f"decide {', '.join(VERDICTS)}")
+    if not ids:
+        raise Problem("bad-request", "tick the groups that the decision is about")
+
+    def work() -> None:
+        found = server.library.duplicates(review.least, review.where or None)
+        server.library.decide(found, cast("Verdict | None", None if verdict == "open" else verdict), ids, "")
+
+    await run_in_threadpool(work)
+    return RedirectResponse(review.link, status_code=303)
+
+
+@router.get("/revisions/{id}", dependencies=READ)
+def revisions(id: Id, request: Request, server: Server) -> Response:
+    """The versions of a drawing as a timeline."""
+    chain = server.library.revisions(id, 0.5)
+    versions = [version_model(server, version) for version in chain.versions]
+    about: dict[str, Any] = {"versions": versions, "ordered_by": chain.ordered_by, "notes": chain.notes}
+    return page(request, server, "revisions.html", id=id, name=server.library.name(id), **about)
+
+
+@router.get("/step", dependencies=READ)
+def step_part(a: Reference, b: Reference, server: Server) -> Response:
+    """What changed from a version to the next, to be put between them."""
+    return HTMLResponse(TEMPLATES.get_template("step.html").render(step=step(server, a, b)))
 
 
 # --- the archive -----------------------------------------------------------------------------------------------------

@@ -63,4 +63,5 @@ def of_status(status: int) -> Problem:
     slug = {404: "not-found", 405: "wrong-method", 401: "no-token", 403: "no-scope", 413: "too-large"}.get(status)
     if slug is None:
         slug = "bad-request" if status < 500 else "internal"
-    return Problem(slug, HTTPStatus(status).description or PROBLEMS[slug][1])
+    detail = {"not-found": "nothing is at this address", "wrong-method": "this address takes other methods"}.get(slug)
+    return Problem(slug, detail or HTTPStatus(status).description or PROBLEMS[slug][1])

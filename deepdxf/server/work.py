@@ -14,8 +14,11 @@ from deepdxf.align import Rotation, Scale
 from deepdxf.batch import Standby
 from deepdxf.compare import Comparison
 from deepdxf.compare import compare as compare_drawings
+from deepdxf.descriptor import Strokes
 from deepdxf.drawing import Drawing
 from deepdxf.encoder import Encoder, Switches, Vectors
+from deepdxf.errors import ReadError
+from deepdxf.fingerprint import canonical_hash
 from deepdxf.overlay import overlay_svg, page_body
 from deepdxf.render import svg, thumbnail
 from deepdxf.server.metrics import Metrics
@@ -23,6 +26,7 @@ from deepdxf.server.problems import Problem
 from deepdxf.server.settings import Settings
 from deepdxf.summary import Summary, summarise
 from deepdxf.table import Limits
+from deepdxf.verify import sketch
 
 Answer = TypeVar("Answer", covariant=True)
 PICTURE_WIDTH = 1200  # pixels of a drawing's picture
@@ -57,6 +61,7 @@ class Looked:
 
     summary: Summary
     thumbnail: bytes
+    shape: str  # `fingerprint.canonical_hash`
 
 
 @dataclass(frozen=True)
@@ -67,19 +72,20 @@ class Look:
 
     def __call__(self) -> Looked:
         drawing = self.source.read()
-        return Looked(summarise(drawing), thumbnail(drawing))
+        return Looked(summarise(drawing), thumbnail(drawing), canonical_hash(drawing))
 
 
 @dataclass(frozen=True)
 class Query:
-    """Read a drawing: (m, d) vectors to search by."""
+    """Read a drawing: (m, d) vectors to search by, and the sketch that verifies hits."""
 
     source: Source
     encoder: str  # name
     switches: Switches
 
-    def __call__(self) -> Vectors:
-        return _encoder(self.encoder).query(self.source.read(), self.switches)
+    def __call__(self) -> tuple[Vectors, Strokes]:
+        drawing = self.source.read()
+        return _encoder(self.encoder).query(drawing, self.switches), sketch(drawing)
 
 
 @dataclass(frozen=True)
@@ -115,7 +121,7 @@ class Compare:
     picture: str  # "", "html" or "svg"
 
     def __call__(self) -> tuple[dict[str, Any], str]:
-        a, b = self.a.read(), self.b.read()
+        a, b = (_named(source) for source in (self.a, self.b))
         rotation: Rotation = "any" if self.pose.rotation else "none"
         scale: Scale = "units" if self.pose.size else "any"
         found: Comparison = compare_drawings(
@@ -131,6 +137,13 @@ class Compare:
         if self.picture == "html":
             return found.to_json(), page_body(a, b, found, names)
         return found.to_json(), overlay_svg(a, b, found, names=names) if self.picture == "svg" else ""
+
+
+def _named(source: Source) -> Drawing:
+    try:
+        return source.read()
+    except ReadError as error:
+        raise ReadError(f"{source.name}: {error}") from error
 
 
 @functools.cache

@@ -42,6 +42,11 @@
     });
   }
 
+  // --- on a narrow screen the list comes first
+  if (matchMedia("(max-width: 50rem)").matches) {
+    document.querySelectorAll("details.wide-open:not([data-set])").forEach((part) => { part.open = false; });
+  }
+
   // --- parts of a page that were loaded anew
   document.addEventListener("htmx:afterSwap", (event) => {
     const told = document.querySelector("#results [data-announce]");
