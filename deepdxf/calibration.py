@@ -84,4 +84,7 @@ def fit(scores: FloatArray, same: Sequence[bool] | FloatArray, weights: FloatArr
     middle = np.bincount(bins, w * x, knots)[full] / weight
     mean = (np.bincount(bins, w * y, knots)[full] + w.mean()) / (weight + 2 * w.mean())
     level = isotonic_regression(mean, weights=weight).x
-    return Calibration(tuple(np.round(middle, 4).tolist()), tuple(np.round(level, 4).tolist()))
+    # bins with one score (many pairs have the highest) are one point
+    point, of = np.unique(np.round(middle, 4), return_inverse=True)
+    level = np.bincount(of, weight * level) / np.bincount(of, weight)
+    return Calibration(tuple(point.tolist()), tuple(np.round(level, 4).tolist()))

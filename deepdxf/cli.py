@@ -294,6 +294,8 @@ def search(arguments: Arguments) -> int:
     records = records_of(archive, [hit.id for hit in hits])
     hits = [hit for hit in hits if hit.id in records]
     rows = [hit_row(rank, hit, records[hit.id]) for rank, hit in enumerate(hits, 1)]
+    if arguments.text is None:
+        add_same_part(rows, archive.encoder_id, switches, verified=not arguments.no_verify)
     if arguments.html:
         if arguments.text is not None:
             card = text_card(arguments.text)
@@ -397,6 +399,22 @@ def hit_row(rank: int, hit: Hit, record: Mapping[str, Any]) -> dict[str, Any]:
     row |= {"status": record["status"], "entities": record["entities"]}
     row |= {name: None if record[name] is None else round(record[name], LENGTH_DECIMALS) for name in lengths}
     return row | {"layers": list(record["layer"] or ())}
+
+
+def add_same_part(rows: Sequence[dict[str, Any]], encoder_id: str, switches: Switches, *, verified: bool) -> None:
+    """Tell of each hit the share of pairs with its score that people call the same part, where it is known.
+
+    It is known of encoders with a calibration, for searches like those that it was learned from.
+    """
+    from deepdxf.calibration import calibration_of
+    from deepdxf.encoder import Switches
+
+    curve = calibration_of(encoder_id, "verified" if verified else "cosine") if switches == Switches() else None
+    if curve is None:
+        return
+    for row in rows:
+        if not verified or row["overlap"] is not None:
+            row["same_part"] = round(float(curve.probability(row["score"])), 3)
 
 
 def write_gallery(path: Path, archive: Archive, query: Card, hits: Sequence[Hit], note: str) -> None:
@@ -591,8 +609,10 @@ def print_hits(rows: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False)
     with_status = any(row["status"] != "ok" for row in rows)
     several_roots = len({row["root"] for row in rows}) > 1
-    right = {"#", "score", "entities"}
-    for name in ("#", "score", "drawing", "size", "entities", *(["status"] if with_status else [])):
+    right = {"#", "score", "same part", "entities"}
+    with_same = any("same_part" in row for row in rows)
+    columns = ("#", "score", *(["same part"] if with_same else []))
+    for name in (*columns, "drawing", "size", "entities", *(["status"] if with_status else [])):
         table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name != "drawing")
     for row in rows:
         in_mm = row["width_mm"] is not None
@@ -605,7 +625,8 @@ def print_hits(rows: Sequence[Mapping[str, Any]]) -> None:
         # `Text`: brackets in a name are no markup
         drawing = Text(shown(path + match))
         status = [row["status"]] if with_status else []
-        table.add_row(str(row["rank"]), f"{row['score']:.3f}", drawing, size, entities, *status)
+        same = [f"{row['same_part']:.0%}" if "same_part" in row else ""] if with_same else []
+        table.add_row(str(row["rank"]), f"{row['score']:.3f}", *same, drawing, size, entities, *status)
     # lines of a file or a pipe are as long as they need to be
     Console(width=None if sys.stdout.isatty() else 100_000).print(table)
 
@@ -802,7 +823,9 @@ def parser() -> argparse.ArgumentParser:
     cli_serve.add_command(command, positive, positive_number)
     cli_train.add_commands(command)
 
-    cli_archive.add_commands(command, archive_option, {"positive": positive, "positive_number": positive_number, "finite": finite})
+    cli_archive.add_commands(
+        command, archive_option, {"positive": positive, "positive_number": positive_number, "finite": finite}
+    )
 
     made = command("demo", demo, "deepdxf demo\ndeepdxf demo --out my-demo --drawings 500")
     made.add_argument(

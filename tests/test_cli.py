@@ -253,7 +253,8 @@ def test_search_finds_what_is_like_it(run: Any, made: Path, drawing: Path, tmp_p
     lines = run("search", drawing, *options).out.splitlines()
     assert len(lines) == 6
     for line, hit in zip(lines[1:], hits, strict=True):
-        assert line.split()[:3] == [str(hit["rank"]), f"{hit['score']:.3f}", hit["path"]]
+        same = [f"{hit['same_part']:.0%}"] if "same_part" in hit else []
+        assert line.split()[: 3 + len(same)] == [str(hit["rank"]), f"{hit['score']:.3f}", *same, hit["path"]]
 
 
 def test_search_by_id_is_search_by_file(run: Any, made: Path, drawing: Path) -> None:
