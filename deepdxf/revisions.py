@@ -83,7 +83,7 @@ _SHORT = re.compile(r"(?<![^\W_])(r|v|ver|version)[ ._-]?(\d+(?:[._]\d+)*)(?![^\
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)([-_. ]?)(0[1-9]|1[0-2])\2(0[1-9]|[12]\d|3[01])(?!\d)")
 _DAY_FIRST = re.compile(r"(?<!\d)(0[1-9]|[12]\d|3[01])([-_. ])(0[1-9]|1[0-2])\2((?:19|20)\d\d)(?!\d)")
 _COPY = re.compile(r"[ _-]*(?:\((\d{1,3})\)|(?<![^\W_])(?:copy|kopie|copie)(?:[ _-]*\(?(\d{1,3})\)?)?)$")
-_LETTER = re.compile(r"(?:[ _.-]|(?<=\d{3}))([a-z])$")
+_LETTER = re.compile(r"(?:(?<=[ _.-])|(?:(?<=[ _.-])|^)(?P<number>\d{3,}))(?P<letter>[a-z])$")
 _WORD = re.compile(r"(?<![^\W_])(old|alt|prev|previous|bak|backup|obsolete|new|neu|final)(?![^\W_])")
 EARLY = {"old", "alt", "prev", "previous", "bak", "backup", "obsolete"}
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=(?:Rev|REV|Ver)[ ._-]?[0-9A-Z])")
@@ -123,8 +123,9 @@ def marks_of(name: str) -> tuple[str, dict[Basis, tuple[Key, str]]]:
     for _ in range(2):  # a revision and a version
         if match := _SHORT.search(rest):
             take("revision" if match[1] == "r" else "version", match, revision_key(match[2]))
-    if (match := _LETTER.search(rest)) and len(rest[: match.start()].strip(" _.-")) > 1:
-        take("letter", match, revision_key(match[1]))
+    if (match := _LETTER.search(rest)) and len(rest[: match.start("letter")].strip(" _.-")) > 1:
+        marks["letter"] = revision_key(match["letter"]), match["letter"]
+        rest = rest[: match.start("letter")]
     return _SEPARATORS.sub(" ", rest).strip(), marks
 
 
@@ -418,7 +419,10 @@ def _ordered(
     """The chain in its order."""
     coverage = {basis: len({f.marks[basis][0] for f in facts if basis in f.marks}) for basis in BASES}
     best = max(BASES, key=lambda basis: (coverage[basis], -BASES.index(basis)))
-    basis = best if coverage[best] > 1 or (coverage[best] == 1 and any(best not in f.marks for f in facts)) else None
+    marked = next((fact.base for fact in facts if best in fact.marks), None)
+    # one mark orders those that are named alike but for it
+    names_differ = any(best not in fact.marks and fact.base == marked for fact in facts)
+    basis = best if coverage[best] > 1 or (coverage[best] == 1 and names_differ) else None
     beginning = datetime.min.replace(tzinfo=UTC)
 
     def key(fact: Facts) -> tuple[Any, ...]:

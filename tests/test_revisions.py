@@ -48,6 +48,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
         # what only looks like a mark
         ("Vertical.dxf", "vertical", {}),
         ("drive12.dxf", "drive12", {}),
+        ("part_c820095e.dxf", "part c820095e", {}),
+        ("part-1234C.dxf", "part 1234", {"letter": "c"}),
         ("part_12.dxf", "part 12", {}),
         ("revolver.dxf", "revolver", {}),
         ("M8x20.dxf", "m8x20", {}),
