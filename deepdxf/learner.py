@@ -78,6 +78,9 @@ class Learner(nn.Module):
         self.copy: MomentumCopy | None = None
         self._loss: dict[str, objectives.Loss] = {}
         self._inputs: dict[str, tuple[str, ...]] = {}
+        # codes that some term is about; the others keep the weights that they have
+        sides = (("sequence", "geometry") if t.codes == "across" else (t.codes,) for t in config.terms.values())
+        self._used = frozenset(code for pair in sides for code in pair)
         chance: dict[str, float] = {}
         for name, term in config.terms.items():
             self._check(name, term)
@@ -174,13 +177,13 @@ class Learner(nn.Module):
         parts: Parts = {}
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
             for number, batch in enumerate(chunk.views):
-                encoded = self.model(batch)
+                encoded = self.model(batch, self._used)
                 for head in self._heads():
                     parts[f"{head}/{number}"] = self.model.project(encoded[head.partition("_")[0]], head)
                 if self.copy is not None:
                     with torch.no_grad():
                         slow: DualEncoder = self.copy.module  # type: ignore[assignment]  # a copy of the model
-                        answers = slow(batch)
+                        answers = slow(batch, self._used)
                         for head in self._heads():
                             key = f"momentum/{head}/{number}"
                             parts[key] = slow.project(answers[head.partition("_")[0]], head)

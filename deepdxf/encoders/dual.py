@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -94,10 +94,11 @@ class DualEncoder(nn.Module):
             groups["shared" if id(parameter) in shared else branch].append(parameter)
         return {name: group for name, group in groups.items() if group}
 
-    def forward(self, batch: Batch) -> dict[str, Encoded]:
-        """Every code of a batch, encoded."""
+    def forward(self, batch: Batch, codes: Collection[str] | None = None) -> dict[str, Encoded]:
+        """The codes of a batch, encoded: all that there are, or those that are asked for."""
         embedded = self.sequence.embedding(batch) if self.shares_entities and self.sequence else None
-        return {name: encoder(batch, embedded) for name, encoder in self._encoders().items()}
+        wanted = {n: encoder for n, encoder in self._encoders().items() if codes is None or n in codes}
+        return {name: encoder(batch, embedded) for name, encoder in wanted.items()}
 
     def project(self, encoded: Encoded, head: str) -> Tensor:
         """(b, width of the head) projections of the vectors of a batch, not normalised."""

@@ -1,0 +1,68 @@
+"""Several encoders as one: their vectors side by side, so that a score is the weighted mean of their scores.
+
+What is made by hand and what is learned fail on different drawings; together they fail on fewer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from deepdxf.descriptor import Descriptor
+from deepdxf.drawing import Drawing
+from deepdxf.encoder import Encoder, Switches, Vectors
+from deepdxf.learned import Learned
+
+ORDER = ("sequence", "geometry", "raster")  # of codes in the vector; the parts of a code stand together
+LEARNED_SHARE = 0.2  # of the shipped model in the score; LOG.md has how it was chosen
+
+
+class Fusion:
+    """An `Encoder` of encoders."""
+
+    def __init__(self, id: str, members: Sequence[tuple[Encoder, float]]) -> None:
+        """``members``: encoders and their shares of the score, which sum to 1."""
+        self.id = id
+        self._members = [(encoder, np.float32(np.sqrt(share))) for encoder, share in members]
+        self._parts = [
+            (number, encoder.codes[code])
+            for code in ORDER
+            for number, (encoder, _) in enumerate(members)
+            if code in encoder.codes
+        ]
+        self.codes: dict[str, slice] = {}
+        end = 0
+        for code in ORDER:
+            width = sum(e.codes[code].stop - e.codes[code].start for e, _ in members if code in e.codes)
+            if width:
+                self.codes[code] = slice(end, end + width)
+            end += width
+        self.dim = end
+
+    def encode(self, drawings: Sequence[Drawing]) -> Vectors:
+        """(n, dim), see `Encoder.encode`."""
+        return self._joined([root * encoder.encode(drawings) for encoder, root in self._members])
+
+    def query(self, drawing: Drawing, switches: Switches) -> Vectors:
+        """See `Encoder.query`."""
+        return self._joined([root * encoder.query(drawing, switches) for encoder, root in self._members])
+
+    def _joined(self, vectors: Sequence[Vectors]) -> Vectors:
+        return np.concatenate([vectors[number][:, part] for number, part in self._parts], axis=1)
+
+
+class Base(Fusion):
+    """The shipped encoder: the descriptor and the shipped model."""
+
+    def __init__(self) -> None:
+        learned, descriptor = Learned(shipped_model()), Descriptor()
+        members = [(descriptor, 1.0 - LEARNED_SHARE), (learned, LEARNED_SHARE)]
+        super().__init__(f"{learned.id}+{descriptor.id}", members)
+
+
+def shipped_model() -> Path:
+    """Folder of the model in the package."""
+    return Path(str(resources.files("deepdxf").joinpath("data/base")))

@@ -1,0 +1,125 @@
+"""The shipped model on sources that it never saw, beside everything that it has to beat.
+
+    python experiments/base.py CORPUS --run RUN [--judgements MORE.csv] --out experiments/results/base.json
+
+CORPUS holds drawings/, groups.csv, judgements.csv and manifest.csv; RUN is the folder of the training run, on the sources
+"trained_on" of base_sources.json. Searched are all drawings of the corpus, queries are those of the other sources. Rows:
+the descriptor, each code of the model alone and all together (trained, and with the weights that training began with), the
+image network where it is installed, and the fusion that is shipped, with and without verification. 95 % intervals: over
+queries. The second table: shares of the model in the fusion.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from deepdxf import config as configuration
+from deepdxf import train
+from deepdxf.background import Background
+from deepdxf.checkpoint import read_manifest, save_model
+from deepdxf.embed import Embedded, embed_files
+from deepdxf.encoder import Switches, Vectors, load
+from deepdxf.errors import EncoderError
+from deepdxf.evaluate import Evaluation, Rankings, evaluate, rank
+from deepdxf.fusion import LEARNED_SHARE
+from deepdxf.groups import load_groups
+from deepdxf.verify import ranking_overlaps, verified
+
+SHARES = (0.1, 0.2, 0.3, 0.5)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--judgements", type=Path, help="instead of those of the corpus")
+    parser.add_argument("--out", type=Path, default=Path("experiments/results/base.json"))
+    args = parser.parse_args(argv)
+    everything = load_groups(args.corpus / "groups.csv", args.judgements)
+    test = set(json.loads(Path(__file__).with_name("base_sources.json").read_text())["test"])
+    queries = tuple(query for query in everything.queries if everything.source(query.file) in test)
+    protocol = replace(everything, queries=queries)
+    drawings = [args.corpus / "drawings"]
+
+    found = embed_files(drawings, "descriptor", sketches=True)
+    vectors = {"descriptor": found.vectors}
+    with tempfile.TemporaryDirectory() as folder:
+        untrained = untrained_model(args.run, Path(folder))
+        for name, model in (("untrained", untrained), ("trained", args.run / train.MODEL_FOLDER)):
+            vectors[f"{name} model"] = embed_files(drawings, str(model)).vectors
+            for code, (begin, end) in read_manifest(model).codes.items():
+                vectors[f"{name} {code}"] = normal(vectors[f"{name} model"][:, begin:end])
+    try:
+        load("sscd")
+        vectors["image network"] = embed_files(drawings, "sscd").vectors
+        vectors["descriptor + image network"] = joined(vectors["descriptor"], vectors["image network"], 0.3)
+    except EncoderError as error:
+        print(error)
+    vectors["fusion, untrained"] = joined(vectors["descriptor"], vectors["untrained model"], LEARNED_SHARE)
+    vectors["fusion"] = joined(vectors["descriptor"], vectors["trained model"], LEARNED_SHARE)
+
+    results = {}
+    print(f"{len(queries)} queries of {len(test)} sources that the model has not seen, in {len(found.files)} drawings")
+    print("| encoder | mAP | P@1 | mean of the sources' mAP |\n|---|---:|---:|---:|")
+    for name, of in vectors.items():
+        results[name] = row(name, evaluate(rank(found.files, of, protocol.files), protocol))
+        if name in ("descriptor", "fusion"):
+            ranking = checked(rank(found.files, of, protocol.files), found)
+            results[f"{name}, verified"] = row(f"{name}, first hits verified", evaluate(ranking, protocol))
+    print("\n| share of the model | mAP | mean of the sources' mAP |\n|---|---:|---:|")
+    for share in SHARES:
+        of = joined(vectors["descriptor"], vectors["trained model"], share)
+        result = evaluate(rank(found.files, of, protocol.files), protocol)
+        results[f"share {share}"] = result.to_json()["metrics"]["mAP"]
+        print(f"| {share} | {result.mean('mAP'):.3f} | {result.mean_of_sources('mAP'):.3f} |")
+    args.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
+def untrained_model(run: Path, folder: Path) -> Path:
+    """The model that the run began with, whitened like the trained one, as a folder."""
+    config = configuration.load(run / train.CONFIG)
+    store, protocol = train.prepared(config, run)
+    data = train.part(store, protocol, config)
+    background = Background.of(store, data.train, config.encoder, config.seed)
+    model = train.untrained(config, background)
+    background.whiten(model)
+    save_model(model, folder / "untrained", name="untrained")
+    return folder / "untrained"
+
+
+def joined(a: Vectors, b: Vectors, share: float) -> Vectors:
+    """Vectors side by side; ``share`` of the score is that of ``b``."""
+    return np.hstack([np.sqrt(1.0 - share) * a, np.sqrt(share) * b]).astype(np.float32)
+
+
+def normal(vectors: Vectors) -> Vectors:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+
+
+def checked(rankings: Rankings, found: Embedded) -> Rankings:
+    return verified(rankings, ranking_overlaps(rankings, found.sketches, Switches()))
+
+
+def row(name: str, result: Evaluation) -> dict[str, object]:
+    """Print a line; the figures of the measures."""
+    metrics = result.to_json()["metrics"]
+    mean_ap, first = metrics["mAP"], metrics["P@1"]
+
+    def cell(mean: float, interval: Sequence[float]) -> str:
+        return f"{mean:.3f} ({interval[0]:.3f}–{interval[1]:.3f})"
+
+    cells = [cell(mean_ap["mean"], mean_ap["interval"]), cell(first["mean"], first["interval"])]
+    cells.append(cell(mean_ap["mean_of_sources"], mean_ap["mean_of_sources_interval"]))
+    print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    return {measure: metrics[measure] for measure in ("mAP", "P@1", "MRR", "Recall@10", "nDCG@10")}
+
+
+if __name__ == "__main__":
+    main()
