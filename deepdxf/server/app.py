@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 from starlette.responses import RedirectResponse, Response
 
 from deepdxf import __version__
@@ -53,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=lifespan,
     )
     app.state.server = state
+    MultiPartParser.spool_max_size = settings.upload_mb * 2**20 + 1  # all in memory: uploads never lie on the disk
     app.include_router(api.router)
     app.include_router(pages.router)
     app.add_exception_handler(Problem, on_problem)

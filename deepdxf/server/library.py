@@ -29,7 +29,7 @@ from deepdxf.drawing import EntityClass, FloatArray
 from deepdxf.duplicates import Duplicates, Group, decide, decided_anew, find_duplicates
 from deepdxf.encoder import Similarity, Switches, Vectors, explain
 from deepdxf.errors import ArchiveError, DeepDXFError, FilterError
-from deepdxf.files import SUFFIXES
+from deepdxf.files import SUFFIXES, is_below
 from deepdxf.revisions import Chain, find_revisions, record_of
 from deepdxf.server.metrics import Metrics
 from deepdxf.server.problems import Problem
@@ -261,7 +261,10 @@ class Library:
         if is_upload(reference):
             return self.uploads.get(reference).source
         row = self.row(reference)
-        path = os.path.join(row["root"], *row["path"].split("/"))
+        path = os.path.normpath(os.path.join(row["root"], row["path"]))
+        # the archive may be somebody else's: what it names outside of its folders is not read
+        if not is_below(path, os.path.normpath(row["root"])):
+            raise Problem("unknown-drawing", "the archive has no proper path for this drawing; index its folder again")
         if not os.path.isfile(path):
             raise Problem(
                 "file-gone", f"{row['path']} is no longer where it was indexed; put it back or index the folder again"

@@ -362,6 +362,7 @@ def compare_with(server: Server, a: Annotated[str, Form()], file: Annotated[Uplo
 # --- duplicates and revisions ----------------------------------------------------------------------------------------
 
 VERDICTS: dict[str, str] = {"same": "the same", "not": "not the same", "ignore": "ignored", "open": "open"}
+ACTS: dict[str, str] = {"same": "the same", "not": "not the same", "ignore": "ignore", "open": "open again"}
 GROUPS = 10  # on a page
 
 
@@ -421,6 +422,7 @@ def duplicates(request: Request, server: Server) -> Response:
         total=total,
         review=review,
         verdicts=VERDICTS,
+        acts=ACTS,
         previous=previous,
         next=following,
     )
