@@ -3,11 +3,16 @@
     deepdxf index CORPUS/drawings --archive ARCHIVE
     python experiments/calibration.py CORPUS --archive ARCHIVE
 
-CORPUS holds drawings/, groups.csv, judgements.csv and manifest.csv. The pairs are the first `HITS` hits of every drawing,
-as far as somebody has said what they are:
+CORPUS holds drawings/, groups.csv, judgements.csv and manifest.csv. The pairs are the first `HITS` hits of every drawing:
 
-    the same part    copy, revision or variant: by a group, or judged C, R or V
-    another          the same family only, or nothing: by a family group, or judged F or N
+    the same part    in one group of copies, revisions or variants, or judged C, R or V
+    another          judged F (the same sort of thing) or N (unrelated)
+    not judged       counts as the same part in the share in which the judged pairs of its kind (of one family, or of none)
+                     with about its score are
+
+The last rule is there because groups of families are no answer: of the judged pairs in one family, most with a high score
+are variants. Judgements added later (experiments/judgements.csv) are answers too, but tell of no share: they are the pairs
+that somebody looked for.
 
 Every query weighs the same, and a source as the root of its queries, so that no source drowns the others. The curve that is
 stored is fitted on all sources (`calibration.fit`). Its reliability is measured on sources that it has not seen: in
@@ -30,13 +35,13 @@ import numpy as np
 
 from deepdxf.archive import Archive
 from deepdxf.calibration import FILE, Calibration, fit
-from deepdxf.drawing import BoolArray, FloatArray
+from deepdxf.drawing import FloatArray
 from deepdxf.encoder import Switches
 from deepdxf.groups import FAMILY, RELATED, read_judgements, read_members, read_sources, source_of
 from deepdxf.verify import verified_scores, verify
 
 HITS = 10
-FOLDS = 5
+FOLDS = 3
 BINS = (0.0, 0.1, 0.3, 0.5, 0.7, 0.9, 1.0)  # of the predicted probability
 PACKAGE = Path(__file__).parents[1]
 DATA = PACKAGE / "deepdxf" / "data" / FILE
@@ -45,14 +50,14 @@ PAGE, PICTURE = PACKAGE / "docs" / "scores.md", PACKAGE / "docs" / "scores.svg"
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
-    """Judged hits."""
+    """First hits."""
 
     cosine: FloatArray  # (n,)
     verified: FloatArray  # (n,) NaN where the archive has no sketch
-    same: BoolArray  # (n,)
+    known: FloatArray  # (n,) 1 the same part, 0 another, NaN not judged
+    family: np.ndarray  # (n,) bool: of one family
     source: np.ndarray  # (n,) of the query
     weight: FloatArray  # (n,)
-    unjudged: int  # hits that nobody has said anything about
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -61,13 +66,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--archive", required=True)
     args = parser.parse_args(argv)
     archive = Archive.open(args.archive)
-    pairs = judged_hits(archive, args.corpus)
+    pairs, judged = hits_with_answers(archive, args.corpus)
+    same = completed(pairs, judged.shares(np.ones(len(judged.same), bool)))
     curves: dict[str, Any] = {}
     for scoring in ("cosine", "verified"):
         scores = getattr(pairs, scoring)
         if np.isfinite(scores).all():
-            curve = fit(scores, pairs.same, pairs.weight)
-            figures = reliability(scores, pairs)
+            curve = fit(scores, same, pairs.weight)
+            figures = reliability(scores, pairs, judged)
             curves[scoring] = {"score": curve.scores, "probability": curve.probabilities, **figures}
     tables = json.loads(DATA.read_text(encoding="utf-8"))
     tables[archive.encoder_id] = curves
@@ -76,49 +82,92 @@ def main(argv: Sequence[str] | None = None) -> None:
     print(PAGE.read_text(encoding="utf-8"))
 
 
-def labels_of(corpus: Path) -> dict[tuple[str, str], bool]:
-    """Pair of files, in order -> whether they are the same part. A judgement goes before a family, a group before both."""
-    labels: dict[tuple[str, str], bool] = {}
+@dataclass(frozen=True)
+class Answers:
+    """What people have said about pairs of files (in order)."""
+
+    same: dict[tuple[str, str], bool]
+    judged: dict[tuple[str, str], bool]  # those of them that were judged whatever they are
+    family: frozenset[tuple[str, str]]  # pairs of one family
+
+
+def answers_of(corpus: Path) -> Answers:
+    """Groups and judgements; a judgement goes before a group."""
     groups: dict[str, list[Any]] = defaultdict(list)
     for member in read_members(corpus / "groups.csv"):
         groups[member.group].append(member)
-    for family in (True, False):
-        for members in groups.values():
-            if (members[0].kind == FAMILY) is family:
-                for one, other in combinations(sorted(member.file for member in members), 2):
-                    labels[one, other] = not family
-        if family:
-            for one, other, label in read_judgements(corpus / "judgements.csv"):
-                first, second = sorted((one, other))
-                labels[first, second] = label in RELATED
-    return labels
+    same: dict[tuple[str, str], bool] = {}
+    family: set[tuple[str, str]] = set()
+    for members in groups.values():
+        pairs = combinations(sorted(member.file for member in members), 2)
+        if members[0].kind == FAMILY:
+            family.update(pairs)
+        else:
+            same |= dict.fromkeys(pairs, True)
+    judged = {
+        (min(one, other), max(one, other)): label in RELATED
+        for one, other, label in read_judgements(corpus / "judgements.csv")
+    }
+    later = {
+        (min(one, other), max(one, other)): label in RELATED
+        for one, other, label in read_judgements(Path(__file__).with_name("judgements.csv"))
+    }
+    return Answers(same | judged | later, judged, frozenset(family))
 
 
-def judged_hits(archive: Archive, corpus: Path) -> Pairs:
-    """The judged ones of the first hits of every drawing."""
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """The judged pairs."""
+
+    score: FloatArray  # (m,) cosine
+    same: FloatArray  # (m,) 0 or 1
+    family: np.ndarray  # (m,) bool: pair of one family
+    source: np.ndarray  # (m,) of the first file
+
+    def shares(self, of: np.ndarray) -> dict[bool, Calibration]:
+        """Of pairs of one family (True), and of none: the share of some of them that are the same part, by their score."""
+        curves = {}
+        for family in (True, False):
+            kind = of & (self.family == family)
+            curves[family] = fit(self.score[kind], self.same[kind], np.ones(int(kind.sum())), knots=8)
+        return curves
+
+
+def completed(pairs: Pairs, shares: dict[bool, Calibration]) -> FloatArray:
+    """(n,) what the pairs are, 0 … 1: known, or the share of the judged ones that are like them."""
+    share = np.where(pairs.family, shares[True].probability(pairs.cosine), shares[False].probability(pairs.cosine))
+    return np.where(np.isnan(pairs.known), share, pairs.known)
+
+
+def hits_with_answers(archive: Archive, corpus: Path) -> tuple[Pairs, Judged]:
+    """The first hits of every drawing, and the judged pairs."""
     ids, vectors = archive.vectors()
     path = {row["id"]: row["path"] for row in archive.records(None, ("path",))}
     files = [path[id] for id in ids.tolist()]
+    number = {file: i for i, file in enumerate(files)}
     sources = read_sources(corpus / "groups.csv")
-    labels = labels_of(corpus)
-    found: list[tuple[int, int, bool]] = []
-    unjudged = 0
+    answers = answers_of(corpus)
+    found: list[tuple[int, int, float, float, bool]] = []
     for query, vector in enumerate(vectors):
-        order = np.argsort(-(vectors @ vector), kind="stable")
+        scores = vectors @ vector
+        order = np.argsort(-scores, kind="stable")
         for hit in order[order != query][:HITS].tolist():
-            first, second = sorted((files[query], files[hit]))
-            if (first, second) in labels:
-                found.append((query, hit, labels[first, second]))
-            else:
-                unjudged += 1
-    query, hit, same = (np.array(column) for column in zip(*found, strict=True))
-    cosine = np.einsum("ij,ij->i", vectors[query], vectors[hit]).astype(np.float64)
+            pair = (min(files[query], files[hit]), max(files[query], files[hit]))
+            known = float(answers.same[pair]) if pair in answers.same else np.nan
+            found.append((query, hit, float(scores[hit]), known, pair in answers.family))
+    query, hit, cosine, known, family = (np.array(column) for column in zip(*found, strict=True))
     source = np.array([source_of(files[i], sources) for i in query.tolist()])
     queries = Counter(source_of(files[i], sources) for i in set(query.tolist()))
     weight = np.array([1.0 / np.sqrt(queries[name]) for name in source.tolist()]) / np.bincount(query)[query]
     overlap = overlaps(archive, ids.tolist(), query, hit)
-    return Pairs(
-        cosine, np.where(np.isnan(overlap), np.nan, verified_scores(cosine, overlap)), same, source, weight, unjudged
+    verified = np.where(np.isnan(overlap), np.nan, verified_scores(cosine, overlap))
+    judged = [
+        (float(vectors[number[a]] @ vectors[number[b]]), float(same), (a, b) in answers.family, source_of(a, sources))
+        for (a, b), same in answers.judged.items()
+        if a in number and b in number
+    ]
+    return Pairs(cosine, verified, known, family, source, weight), Judged(
+        *(np.array(column) for column in zip(*judged, strict=True))
     )
 
 
@@ -138,18 +187,20 @@ def overlaps(archive: Archive, ids: list[str], query: np.ndarray, hit: np.ndarra
     )
 
 
-def reliability(scores: FloatArray, pairs: Pairs) -> dict[str, Any]:
-    """Figures on unseen sources: predictions of each fold by the curve of the others."""
+def reliability(scores: FloatArray, pairs: Pairs, judged: Judged) -> dict[str, Any]:
+    """Figures on unseen sources: predictions of each fold by the answers of the others, observations by its own alone."""
     names = sorted(set(pairs.source.tolist()))
     fold_of = dict(zip(names, np.random.default_rng(0).permutation(len(names)) % FOLDS, strict=True))
     fold = np.array([fold_of[name] for name in pairs.source.tolist()])
-    predicted = np.zeros(len(scores))
+    judged_fold = np.array([fold_of[name] for name in judged.source.tolist()])
+    predicted, observed = np.zeros(len(scores)), np.zeros(len(scores))
     for number in range(FOLDS):
         rest = fold != number
-        curve: Calibration = fit(scores[rest], pairs.same[rest], pairs.weight[rest])
+        same = completed(pairs, judged.shares(judged_fold != number))
+        curve: Calibration = fit(scores[rest], same[rest], pairs.weight[rest])
         predicted[~rest] = curve.probability(scores[~rest])
+        observed[~rest] = completed(pairs, judged.shares(judged_fold == number))[~rest]
     weight = pairs.weight / pairs.weight.sum()
-    base = float(weight @ pairs.same)
     bins = np.clip(np.digitize(predicted, BINS) - 1, 0, len(BINS) - 2)
     rows = []
     for number in range(len(BINS) - 1):
@@ -164,16 +215,14 @@ def reliability(scores: FloatArray, pairs: Pairs) -> dict[str, Any]:
                     "sources": len(set(pairs.source[of].tolist())),
                     "weight": round(float(weight[of].sum()), 4),
                     "predicted": round(float(share @ predicted[of]), 4),
-                    "observed": round(float(share @ pairs.same[of]), 4),
+                    "observed": round(float(share @ observed[of]), 4),
                 }
             )
     return {
         "pairs": len(scores),
-        "same": int(pairs.same.sum()),
-        "unjudged": pairs.unjudged,
+        "known": int(np.isfinite(pairs.known).sum()),
+        "judged": len(judged.same),
         "sources": len(names),
-        "brier": round(float(weight @ (predicted - pairs.same) ** 2), 4),
-        "brier_of_base_rate": round(base * (1 - base), 4),
         "calibration_error": round(sum(row["weight"] * abs(row["predicted"] - row["observed"]) for row in rows), 4),
         "reliability": rows,
     }
@@ -187,18 +236,20 @@ HEAD = f"""# What a score means
 
 A score is the dot product of two unit vectors, with verified hits a mean of that and of the share of strokes that lie over
 each other. It is no probability. `deepdxf search` therefore shows **same part**: of a hundred pairs with that score, how
-many people call the same part, that is a copy, a revision, or the same part in another size or layout. It is shown for
+many people call the same part, that is a copy, a revision, or the same part in another size or layout. It is shown of
 encoders that are calibrated and searches with the default switches, for the curve was learned from such.
 
-* **Data**: the first {HITS} hits of each drawing of the corpus of real drawings, as far as a group or a judge says what they
-  are. Same: copy, revision, variant (C, R, V). Another: the same family only, or unrelated (F, N). Every query weighs the same,
-  a source as the root of its number of queries.
+* **Data**: the first {HITS} hits of each drawing of the corpus of real drawings. The same part: copy, revision, variant, by a
+  group or by a judge (C, R, V). Another: judged the same sort of thing only, or unrelated (F, N). A hit that nobody has judged
+  counts in the share in which judged pairs of its kind (of one family, of none) with about its score are the same part.
+  Every query weighs the same, a source as the root of its number of queries.
 * **Curve**: isotonic regression, thinned to a few points, level beyond its ends; stored in `deepdxf/data/{FILE}`
   under the encoder's id.
-* **Reliability**: predictions for the drawings of sources that the curve has not seen ({FOLDS} folds by source).
-* **Limits**: hits that nobody has judged are left out; they are mostly unrelated ones with low scores, so that the lower
-  half of the curve is too high rather than too low. Your archive may hold more, or fewer, drawings of one part than
-  the corpus does: the order of hits stays true, the per cents shift.
+* **Reliability**: predictions for the drawings of sources that the curve has not seen ({FOLDS} folds by source); what is
+  observed there comes from the groups and judgements of those sources alone.
+* **Limits**: what counts as the same part is what the judges of this corpus called so, layouts and sizes of one part
+  included. Your archive may hold more, or fewer, drawings of one part than the corpus does: the order of hits stays true, the
+  per cents shift. Sources differ more from each other than the mean tells.
 
 ![The curves](scores.svg)
 """
@@ -210,10 +261,9 @@ def write_page(tables: dict[str, Any]) -> None:
     for encoder_id, curves in tables.items():
         for scoring, curve in curves.items():
             parts.append(
-                f"\n## {encoder_id}, {scoring}\n\n{curve['pairs']} judged pairs ({curve['same']} the same part) of "
-                f"{curve['sources']} sources; {curve['unjudged']} hits were not judged. On unseen sources: Brier score "
-                f"{curve['brier']:.3f} (always the base rate: {curve['brier_of_base_rate']:.3f}), mean calibration error "
-                f"{curve['calibration_error']:.3f}.\n"
+                f"\n## {encoder_id}, {scoring}\n\n{curve['pairs']} hits in {curve['sources']} sources; what they are is known of "
+                f"{curve['known']} of them, for the others stand {curve['judged']} judged pairs. Mean calibration error on "
+                f"unseen sources: {curve['calibration_error']:.3f}.\n"
             )
             chosen = (0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
             points = Calibration(tuple(curve["score"]), tuple(curve["probability"]))
