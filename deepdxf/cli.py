@@ -271,6 +271,10 @@ def search(arguments: Arguments) -> int:
     """The drawings of an archive that are most similar to a file, or to one of its own, or that hold a text."""
     from deepdxf.archive import Archive
 
+    if arguments.part:
+        return cli_archive.search_parts(arguments, switches_of(arguments))
+    if arguments.box or arguments.marked:
+        arguments.fail("--box and --marked go with --part")
     if sum(value is not None for value in (arguments.file, arguments.id, arguments.text)) != 1:
         arguments.fail("name one query: a FILE, or --id ID, or --text WORDS")
     if arguments.text is not None and (arguments.any_size or arguments.mirrored or arguments.rotated):
@@ -758,7 +762,8 @@ def parser() -> argparse.ArgumentParser:
         "deepdxf search bracket.dxf --archive my-archive --any-size --rotated --mirrored -k 20\n"
         "deepdxf search bracket.dxf --archive my-archive --where \"layer = 'CUT' and width_mm < 200\" --html hits.html\n"
         'deepdxf search --text "lead frame" --archive my-archive\n'
-        "deepdxf search --id 0123456789abcdef --archive my-archive",
+        "deepdxf search --id 0123456789abcdef --archive my-archive\n"
+        "deepdxf search sheet.dxf --part --box 20,10,80,60 --rotated --archive my-archive --html hits.html",
     )
     made.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the drawing to search for")
     archive_option(made)
@@ -771,6 +776,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--where", metavar="FILTER", help="only drawings that pass; see docs/filters.md")
     made.add_argument("--html", type=Path, metavar="FILE", help="write a gallery with pictures")
     made.add_argument("--csv", type=Path, metavar="FILE", help="write the hits as CSV")
+    cli_archive.part_options(made)
     verify_option(made)
     switch_options(made)
 

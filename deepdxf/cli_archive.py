@@ -1,19 +1,24 @@
-"""Commands about an archive as a whole: duplicates."""
+"""Commands about an archive as a whole: duplicates, revisions, details, export and import."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdxf.console import print_json, shown
+from deepdxf.console import complain, print_json, shown
 
 if TYPE_CHECKING:
     from deepdxf.archive import Archive
+    from deepdxf.drawing import Drawing
     from deepdxf.duplicates import Duplicates, Group
+    from deepdxf.encoder import Switches
+    from deepdxf.parts import PartSearch
+    from deepdxf.report import Value
     from deepdxf.revisions import Chain, Step
     from deepdxf.transfer import Transferred
 
@@ -21,6 +26,7 @@ Arguments = argparse.Namespace
 Command = Callable[[str, Callable[[Arguments], int], str], argparse.ArgumentParser]
 
 DEFAULT_SCORE = 0.95  # of encoders that are not calibrated
+LEAST_SHARE = 0.6  # of a detail, for a drawing to contain it
 SHOWN_GROUPS = 20  # that the terminal shows
 
 
@@ -225,6 +231,145 @@ def step_text(step: Step) -> str:
     counts = [f"{len(step.comparison.of(kind))} {kind}" for kind in ("added", "removed", "changed", "moved")]
     counts = [text for text in counts if not text.startswith("0 ")]
     return f"{', '.join(counts) or 'no difference'} (agreement {step.comparison.agreement:.1%})"
+
+
+# --- parts -----------------------------------------------------------------------------------------------------------
+
+
+def search_parts(arguments: Arguments, switches: Switches) -> int:
+    """``deepdxf search --part``: the drawings of an archive that contain a detail, with the place."""
+    from deepdxf import reader
+    from deepdxf.archive import Archive, drawing_id
+    from deepdxf.parts import detail_of, find_parts
+
+    if arguments.text is not None or (arguments.file is None) == (arguments.id is None):
+        arguments.fail("--part needs one drawing: a FILE, or --id ID")
+    archive = Archive.open(arguments.archive)
+    file, id = arguments.file, arguments.id
+    if id is not None:
+        record = archive.get(id)
+        file = Path(record["root"], record["path"])
+    drawing = reader.read(file)
+    found = find_parts(
+        archive,
+        detail_of(drawing, arguments.box),
+        arguments.k,
+        switches=switches,
+        where=arguments.where,
+        without=id or drawing_id(os.path.abspath(file)),
+        quiet=arguments.quiet,
+        min_share=LEAST_SHARE if arguments.min_score is None else arguments.min_score,
+    )
+    rows: list[dict[str, Any]] = [
+        {
+            "rank": rank,
+            "share": hit.share,
+            "path": hit.path,
+            "place": list(hit.place),
+            "rotation": hit.rotation,
+            "mirrored": hit.mirrored,
+            "id": hit.id,
+            "root": hit.root,
+        }
+        for rank, hit in enumerate(found.hits, 1)
+    ]
+    if arguments.csv:
+        from deepdxf.report import write_csv
+
+        write_csv(arguments.csv, rows)
+    if arguments.html or arguments.marked:
+        write_marked(arguments, drawing, file, found)
+    if arguments.json:
+        facts = {"strokes": found.strokes, "searched": found.searched, "read": found.read, "left": found.left}
+        return print_json({"query": str(arguments.file or id), **facts, "failed": found.failed, "hits": rows})
+    for path, reason in found.failed.items():
+        complain("not looked at", path, reason)
+    for row in rows:
+        x0, y0, x1, y1 = row["place"]
+        pose = f", turned by {row['rotation']:g}°" if row["rotation"] else ""
+        pose += ", mirrored" if row["mirrored"] else ""
+        print(
+            shown(
+                f"{row['rank']:>3}  {row['share']:.0%}  {row['path']}  at ({x0:.6g}, {y0:.6g}) to ({x1:.6g}, {y1:.6g}){pose}"
+            )
+        )
+    print(
+        f"{len(rows)} drawings contain the detail ({found.strokes} strokes); {found.searched} searched by the sizes of their "
+        f"strokes, {found.read} of them read"
+        + (f", {found.left} more could contain it: narrow the search by --where or --min-score" if found.left else "")
+    )
+    return 0
+
+
+def write_marked(arguments: Arguments, drawing: Drawing, file: Path, found: PartSearch) -> None:
+    """The hits of a part search with the place marked: as a gallery, as pictures."""
+    from deepdxf import reader
+    from deepdxf.errors import ReadError
+    from deepdxf.files import replacing
+    from deepdxf.parts import marked_svg
+    from deepdxf.render import png, thumbnail
+    from deepdxf.report import Card, gallery
+
+    pixels = 256
+    cards = []
+    if arguments.marked:
+        arguments.marked.mkdir(parents=True, exist_ok=True)
+    for rank, hit in enumerate(found.hits, 1):
+        path = Path(hit.root, hit.path)
+        facts: dict[str, Value] = {
+            "place": ", ".join(f"{value:.6g}" for value in hit.place),
+            "turned by": hit.rotation or None,
+        }
+        try:
+            shown_drawing = reader.read(path)
+        except ReadError as error:  # it has vanished just now
+            cards.append(Card(hit.path, b"", facts, [str(error)], score=hit.share, id=hit.id))
+            continue
+        if arguments.marked:
+            large = marked_svg(shown_drawing, hit.place)
+            name = f"{rank:03}_{path.stem}"
+            with replacing(arguments.marked / f"{name}.svg") as partial:
+                partial.write_text(large, encoding="utf-8", newline="\n")
+            with replacing(arguments.marked / f"{name}.png") as partial:
+                partial.write_bytes(png(large))
+        picture = png(marked_svg(shown_drawing, hit.place, pixels))
+        cards.append(Card(hit.path, picture, facts, score=hit.share, id=hit.id, file=path))
+    if arguments.html:
+        picture = thumbnail(drawing) if arguments.box is None else png(marked_svg(drawing, arguments.box, pixels))
+        about: dict[str, Value] = {"strokes of the detail": found.strokes}
+        query = Card(str(file), picture, about, file=Path(os.path.abspath(file)))
+        gallery(
+            arguments.html, query, cards, title="Drawings that contain a detail", note="the place is in a dashed frame"
+        )
+
+
+def part_options(made: argparse.ArgumentParser) -> None:
+    """What `deepdxf search` has for part search."""
+    made.add_argument(
+        "--part",
+        action="store_true",
+        help="find drawings that contain FILE as a detail, at its size; --min-score: its share",
+    )
+    made.add_argument(
+        "--box",
+        type=box,
+        metavar="X0,Y0,X1,Y1",
+        help="the detail is what of FILE lies in this box, in drawing units (with --part)",
+    )
+    made.add_argument(
+        "--marked", type=Path, metavar="DIR", help="write SVG and PNG of the hits with the place marked (with --part)"
+    )
+
+
+def box(text: str) -> tuple[float, float, float, float]:
+    """Four numbers with commas: two corners that span an area."""
+    try:
+        x0, y0, x1, y1 = map(float, text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form X0,Y0,X1,Y1") from None
+    if not (x0 != x1 and y0 != y1 and all(map(math.isfinite, (x0, y0, x1, y1)))):
+        raise argparse.ArgumentTypeError(f"{text!r} spans no area")
+    return x0, y0, x1, y1
 
 
 # --- export and import -----------------------------------------------------------------------------------------------
