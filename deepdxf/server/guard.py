@@ -63,7 +63,7 @@ class Guard:
                 self._admit(request)
                 await self._app(scope, request.receive, request.send)
             except ClientDisconnect:
-                request.status = 499
+                pass
             except Problem as problem:
                 request.problem = problem
             except Exception as error:  # its text may hold contents: only its type and place are logged
@@ -71,7 +71,7 @@ class Guard:
                 where = f"{Path(place.filename).name}:{place.lineno}"
                 LOG.error("%s failed: %s at %s", request.number, type(error).__name__, where)
                 request.problem = Problem("internal", f"this is a defect; the log has it under {request.number}")
-            if request.problem is not None and not request.started:
+            if request.problem is not None and not request.started and not request.gone:
                 await request.drain()
                 await request.refuse(*self._render(scope["path"], request.problem, request.number))
         finally:
@@ -118,6 +118,7 @@ class _Request:
         self.since = time.perf_counter()
         self.received = self.sent = self.status = 0
         self.started = False
+        self.gone = False  # the client is, before it had an answer
         self.problem: Problem | None = None
         self._settings, self._receive, self._send = settings, receive, send
         self._until = time.monotonic() + settings.body_s
@@ -145,11 +146,13 @@ class _Request:
             if self.received > self.limit:
                 self.problem = self.too_large()
                 return {"type": "http.disconnect"}
+        elif not self.started:
+            self.gone, self.status = True, 499  # as other servers log it
         return message
 
     async def send(self, message: Message) -> None:
         """A part of the answer; what the application says of a body that was cut off here is not sent."""
-        if self.problem is not None and not self.started:
+        if (self.problem is not None and not self.started) or self.gone:
             return
         if message["type"] == "http.response.start":
             self.started, self.status = True, message["status"]
