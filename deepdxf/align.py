@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Literal
+from itertools import islice
+from typing import Any, Literal
 
 import numpy as np
 
@@ -38,7 +39,7 @@ VOTES = 8_000  # pairs of strokes that vote for a displacement
 BIN = 4.0  # tolerances within which votes count as the same
 PEAKS = 6  # displacements that are tried
 TRIED = 2_000  # strokes that a displacement is tried with
-FEW_VOTES, FEW_TRIED = 1_000, 100  # the same for `overlap`
+FEW_VOTES, FEW_TRIED, FEW_SCALES = 1_000, 100, 2  # the same for `overlap`, and scales that are tried
 ANGLE_BIN = 0.1  # degrees
 QUARTER = 1e-4  # of a right angle: how near to a multiple of it an angle counts as one
 ANGLE_PAIRS = 300  # equal strokes whose pairs vote for an angle
@@ -189,20 +190,19 @@ def overlap(
 ) -> int:
     """How many strokes of ``a`` lie over one of ``b`` each in the pose that matches most: `align_strokes` for many pairs.
 
-    Votes are fewer, maps are not refined and the drawing as it lies is not preferred; arguments as there, turns but by
-    multiples of 90°.
+    Votes are fewer, maps are not refined and the drawing as it lies is not preferred; arguments as there, but strokes as
+    of `pen_strokes` and turns by multiples of 90°.
     """
-    a, b = pen_strokes(a), pen_strokes(b)
     best = 0
     if len(a.kind) == 0 or len(b.kind) == 0:
         return best
-    for group in _poses(a, b, rotation, mirror, scale, (1.0,), tolerance):
-        for linear, _ in group:
-            match = _matcher(a, b, linear, False, tolerance)
-            if match.most > best:
-                tries = np.concatenate([np.zeros((1, 2)), match.displacements(FEW_VOTES)])
-                shares = match.quick(tries, tolerance, FEW_TRIED)
-                best = max(best, len(match.matched(tries[int(np.argmax(shares))])[0]))
+    for group in islice(_poses(a, b, rotation, mirror, scale, (1.0,), tolerance), FEW_SCALES):
+        for match in sorted((_matcher(a, b, linear, False, tolerance) for linear, _ in group), key=lambda m: -m.most):
+            if match.most <= best:
+                break
+            tries = np.concatenate([np.zeros((1, 2)), match.displacements(FEW_VOTES)])
+            shares = match.quick(tries, tolerance, FEW_TRIED)
+            best = max(best, len(match.matched(tries[int(np.argmax(shares))])[0]))
         if best >= SETTLED * min(len(a.kind), len(b.kind)):
             break
     return best
@@ -406,15 +406,19 @@ class _Matcher:
         other_length: FloatArray,
         tolerance: float,
     ) -> None:
-        from scipy.spatial import cKDTree
-
         self.p, self.q, self.token, self.other_token = p, q, token, other_token
         self.length, self.other_length, self.tolerance = length, other_length, tolerance
         # tokens as a third axis: strokes of different tokens are never near
         self.apart = 10.0 * BIN * tolerance
-        self.tree = cKDTree(np.column_stack([q, other_token * self.apart]))
 
-    @property
+    @cached_property
+    def tree(self) -> Any:
+        """Of b's strokes."""
+        from scipy.spatial import cKDTree
+
+        return cKDTree(np.column_stack([self.q, self.other_token * self.apart]))
+
+    @cached_property
     def most(self) -> int:
         """The most strokes that any displacement can match: tokens that both drawings have."""
         size = int(max(self.token.max(), self.other_token.max())) + 1
@@ -442,7 +446,7 @@ class _Matcher:
         if len(i) == 0:
             return np.zeros((0, 2))
         delta = self.q[j] - self.p[i]
-        tries = [self.q.min(axis=0) - self.p.min(axis=0), self.q.max(axis=0) - self.p.max(axis=0)]
+        tries = np.array([self.q.min(axis=0) - self.p.min(axis=0), self.q.max(axis=0) - self.p.max(axis=0)])
         # four grids, each shifted by half a bin: votes that nearly agree share a bin of one of them
         width = 2 * BIN * self.tolerance
         places = np.concatenate(
@@ -457,11 +461,11 @@ class _Matcher:
         for peak in np.argsort(-total, kind="stable")[: 4 * PEAKS]:
             alike = np.sort(delta[order[start[peak] : end[peak]] % len(delta)], axis=0)
             middle = alike[len(alike) // 2]
-            if all(np.abs(middle - known).max() > self.tolerance for known in tries):
-                tries.append(middle)
+            if (np.abs(middle - tries) > self.tolerance).any(axis=1).all():
+                tries = np.vstack([tries, middle])
             if len(tries) == PEAKS + 2:
                 break
-        return np.array(tries)
+        return tries
 
     def at(
         self, displacement: FloatArray, linear: FloatArray | None = None, free: tuple[bool, bool] = (False, False)
