@@ -7,13 +7,18 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo chromium test check bench lock clean
 
 demo: $(VENV)/.base
 	$(BIN)/deepdxf demo --out demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev chromium
 	$(BIN)/python -m pytest -n auto
+
+# The browser of the page's tests, where it is missing and can be had without asking; without it those tests are skipped
+chromium:
+	-@command -v chromium >/dev/null 2>&1 || test ! -f /etc/debian_version || test "$$(id -u)" != 0 || \
+	  (apt-get update -qq && apt-get install -qq -y --no-install-recommends chromium >/dev/null)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

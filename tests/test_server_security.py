@@ -120,7 +120,7 @@ def test_every_answer_carries_the_policy(client: TestClient) -> None:
         policy = response.headers["content-security-policy"]
         assert "default-src 'none'" in policy and "unsafe" not in policy, path
         assert response.headers["x-content-type-options"] == "nosniff"
-        assert response.headers["referrer-policy"] == "no-referrer"
+        assert response.headers["referrer-policy"] == "same-origin"
     for path in ("/", "/map", "/archive", "/api", "/duplicates", "/drawings", "/login"):
         page = client.get(path).text
         assert re.findall(r"<script(?! src=\"/static/)", page) == []  # scripts are files of the page

@@ -226,7 +226,8 @@ class Library:
         folder = self.folder(row["root"])
         message = self.public(row["message"] or "")
         facts = {name: value for name, value in row.items() if name not in ("root", *CLASS_COLUMNS.values())}
-        classes = {name: row[column] for name, column in CLASS_COLUMNS.items() if row[column]}
+        counts = {name: row[column] or 0 for name, column in CLASS_COLUMNS.items()}
+        classes = {name: counts[name] for name in sorted(counts, key=lambda name: -counts[name]) if counts[name]}
         return facts | {"folder": folder, "message": message, "classes": classes}
 
     def folder(self, root: str) -> str:
