@@ -20,6 +20,7 @@ from deepdxf.errors import DeepDXFError
 from deepdxf.evaluate import Rankings
 from deepdxf.geometry import transform
 from deepdxf.verify import (
+    REACH,
     STROKES,
     WEIGHT,
     Verification,
@@ -109,6 +110,26 @@ def test_another_size_with_a_part_missing() -> None:
     assert 10 < count(corner) < count(PART) / 1.2
     scaled = transform(corner, similarity(scale=3.7))
     assert overlap(PART, scaled, Switches(size=False)) == pytest.approx(count(corner) / count(PART), abs=0.02)
+
+
+def test_what_is_equal_is_measured_at_the_same_size() -> None:
+    """Traced again at another scale, a fifth of the tolerance off: as good in both directions."""
+    rng = np.random.default_rng(0)
+    length = 300.0
+    rows = [line(*(rng.random(4) * length)) for _ in range(40)]
+    off = [line(*(np.array([*p, *q]) + rng.uniform(-1, 1, 4) * REACH * length / 5)) for _, (p, q), _ in rows]
+    for scale in (0.01, 100.0):
+        assert overlap(drawing(*rows), transform(drawing(*off), similarity(scale=scale)), Switches(size=False)) == 1.0
+
+
+def test_pairs_of_as_many_strokes_are_symmetric_too() -> None:
+    """Crowds closer than the tolerance, in which the nearest of the nearest is another one."""
+    shares = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        one, two = (drawing(*(circle(*(rng.random(2) * 8), 500.0) for _ in range(30))) for _ in range(2))
+        shares.append((overlap(one, two), overlap(two, one)))
+    assert all(first == second for first, second in shares)
 
 
 def test_units_are_converted_where_they_are_stated() -> None:
