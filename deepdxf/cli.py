@@ -21,7 +21,7 @@ from deepdxf.console import complain, counted, listed, number, print_json, print
 from deepdxf.errors import ArchiveError, DeepDXFError
 
 if TYPE_CHECKING:
-    from deepdxf.archive import Archive, Hit, IndexReport
+    from deepdxf.archive import Archive, Hit
     from deepdxf.drawing import Drawing
     from deepdxf.encoder import Switches
     from deepdxf.report import Card, Value
@@ -175,6 +175,8 @@ def index(arguments: Arguments) -> int:
         from deepdxf.files import check_writable
 
         check_writable(arguments.report)
+    from deepdxf.follow import index_folders
+
     archive, report = index_folders(
         arguments.paths,
         arguments.archive,
@@ -198,49 +200,11 @@ def index(arguments: Arguments) -> int:
     if arguments.json:
         print(report.to_json())
     else:
-        print_index_report(archive, report, arguments.report)
+        cli_archive.print_index_report(archive, report, arguments.report)
     if report.interrupted:
         return 130
     statuses = report.statuses()
     return 1 if statuses and set(statuses) == {"failed"} else 0
-
-
-def index_folders(
-    paths: Sequence[Path],
-    address: str,
-    name: str,
-    *,
-    thumbnails: bool = True,
-    **options: Any,
-) -> tuple[Archive, IndexReport]:
-    """The archive at an address after indexing; made if it is not there. ``options`` as in `Archive.index`."""
-    from functools import partial
-
-    from deepdxf import encoder, reader, render
-    from deepdxf.archive import Archive, Ingest
-
-    search_encoder = encoder.load(name)
-    archive = Archive.create(address, search_encoder.id, search_encoder.dim)
-    ingest = Ingest(partial(encoder.load, name), reader.read, render.thumbnail if thumbnails else None)
-    return archive, archive.index(paths, ingest, **options)
-
-
-def print_index_report(archive: Archive, report: IndexReport, written: Path | None) -> None:
-    """Totals, then a line for each file that failed or went missing."""
-    for file in report.files:
-        if file.action in ("added", "updated") and file.status == "failed":
-            complain("failed", file.path, file.message)
-        elif file.action in ("added", "updated") and file.message:
-            complain("empty", file.path, file.message)
-        elif file.action in ("vanished", "removed", "unreachable"):
-            complain(file.action, file.path, file.message)
-    done = listed(f"{count} {action}" for action, count in report.actions().items()) or "no drawings found"
-    states = listed(f"{count} {status}" for status, count in report.statuses().items())
-    print(f"{done} in {report.seconds:.1f} s; {len(archive)} in the archive" + (f" ({states})" if states else ""))
-    if written:
-        print(f"the files one by one: {written}")
-    if report.interrupted:
-        print("interrupted: what was read is in the archive; the same command goes on from there", file=sys.stderr)
 
 
 def remove(arguments: Arguments) -> int:
@@ -574,6 +538,8 @@ def demo(arguments: Arguments) -> int:
     say = (lambda text: None) if arguments.json else print
     report = generate(drawings, arguments.drawings, arguments.seed)
     say(f"{report.files} drawings in {drawings}")
+    from deepdxf.follow import index_folders
+
     archive, indexed = index_folders([drawings], str(archive_path), "descriptor", quiet=arguments.quiet)
     if indexed.interrupted:
         raise KeyboardInterrupt
@@ -829,9 +795,8 @@ def parser() -> argparse.ArgumentParser:
     cli_serve.add_command(command, positive, positive_number)
     cli_train.add_commands(command)
 
-    cli_archive.add_commands(
-        command, archive_option, {"positive": positive, "positive_number": positive_number, "finite": finite}
-    )
+    numbers = {"positive": positive, "positive_number": positive_number, "finite": finite}
+    cli_archive.add_commands(command, archive_option, encoder_option, workers_option, numbers)
 
     made = command("demo", demo, "deepdxf demo\ndeepdxf demo --out my-demo --drawings 500")
     made.add_argument(

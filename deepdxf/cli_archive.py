@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdxf.console import complain, print_json, shown
+from deepdxf.console import complain, listed, print_json, shown
 
 if TYPE_CHECKING:
-    from deepdxf.archive import Archive
+    from deepdxf.archive import Archive, IndexReport
     from deepdxf.drawing import Drawing
     from deepdxf.duplicates import Duplicates, Group
     from deepdxf.encoder import Switches
@@ -372,6 +374,61 @@ def box(text: str) -> tuple[float, float, float, float]:
     return x0, y0, x1, y1
 
 
+# --- indexing --------------------------------------------------------------------------------------------------------
+
+
+def print_index_report(archive: Archive, report: IndexReport, written: Path | None) -> None:
+    """Totals, then a line for each file that failed or went missing."""
+    for file in report.files:
+        if file.action in ("added", "updated") and file.status == "failed":
+            complain("failed", file.path, file.message)
+        elif file.action in ("added", "updated") and file.message:
+            complain("empty", file.path, file.message)
+        elif file.action in ("vanished", "removed", "unreachable"):
+            complain(file.action, file.path, file.message)
+    done = listed(f"{count} {action}" for action, count in report.actions().items()) or "no drawings found"
+    states = listed(f"{count} {status}" for status, count in report.statuses().items())
+    print(f"{done} in {report.seconds:.1f} s; {len(archive)} in the archive" + (f" ({states})" if states else ""))
+    if written:
+        print(f"the files one by one: {written}")
+    if report.interrupted:
+        print("interrupted: what was read is in the archive; the same command goes on from there", file=sys.stderr)
+
+
+def watch(arguments: Arguments) -> int:
+    """Keep an archive up to date with folders of drawings until Ctrl-C."""
+    from deepdxf.errors import DeepDXFError
+    from deepdxf.follow import follow, index_folders
+
+    archive: Archive | None = None
+
+    def update() -> IndexReport:
+        nonlocal archive
+        archive, report = index_folders(
+            arguments.paths,
+            arguments.archive,
+            arguments.encoder,
+            workers=arguments.workers,
+            prune=arguments.prune,
+            quiet=arguments.quiet,
+        )
+        return report
+
+    try:
+        for outcome in follow(arguments.paths, update, seconds=arguments.every):
+            if isinstance(outcome, DeepDXFError):
+                complain("not up to date", arguments.archive, str(outcome))
+            elif arguments.json:
+                print(json.dumps(json.loads(outcome.to_json()), ensure_ascii=False), flush=True)
+            else:
+                assert archive is not None
+                print_index_report(archive, outcome, None)
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        pass  # how it is meant to end
+    return 0
+
+
 # --- export and import -----------------------------------------------------------------------------------------------
 
 
@@ -413,6 +470,8 @@ def print_transferred(arguments: Arguments, done: Transferred, target: str) -> i
 def add_commands(
     command: Command,
     archive_option: Callable[[argparse.ArgumentParser], None],
+    encoder_option: Callable[[argparse.ArgumentParser], None],
+    workers_option: Callable[[argparse.ArgumentParser], None],
     types: Mapping[str, Callable[[str], Any]],
 ) -> None:
     """Add the commands to the parser; the options that other commands have too, and types of numbers, are given."""
@@ -448,6 +507,25 @@ def add_commands(
     )
     revisions_options(made, types)
     archive_option(made)
+
+    made = command(
+        "watch",
+        watch,
+        "deepdxf watch drawings --archive my-archive\ndeepdxf watch /share/drawings --archive my-archive --every 60 --prune",
+    )
+    made.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files and folders")
+    archive_option(made)
+    encoder_option(made)
+    workers_option(made)
+    made.add_argument(
+        "--every",
+        type=types["positive_number"],
+        default=5.0,
+        metavar="S",
+        help="seconds between two looks at the folders; what has changed is indexed when it has come to rest "
+        "(default: %(default)g; --json prints a line of JSON each time)",
+    )
+    made.add_argument("--prune", action="store_true", help="remove vanished files from the archive")
 
     made = command("export", export, "deepdxf export --archive my-archive --out my-archive.zip")
     archive_option(made)

@@ -27,7 +27,7 @@ LAYERS = (
     ("cli",),
     ("cli_archive", "cli_compare", "cli_serve", "cli_train"),
     ("server",),
-    ("duplicates", "parts", "revisions", "transfer"),
+    ("duplicates", "follow", "parts", "revisions", "transfer"),
     ("decisions",),
     ("finetune",),
     ("train",),
