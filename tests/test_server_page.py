@@ -326,7 +326,7 @@ def test_without_scripts(users: Users, tmp_path: Path) -> None:
     page.get_by_label("Layer").fill("DRILL")
     page.get_by_role("button", name="Search", exact=True).click()
     assert hits(page) == ["small.dxf"]
-    page.goto(page.url.split("/search")[0] + "/duplicates?min_score=0.999&show=all")
+    page.goto(page.url.split("/search")[0] + "/duplicates?min_score=0.999&show=all&wait=1")
     page.locator("[data-verdict=ignore]").click()
     expect(page.locator("[data-group]")).to_contain_text("ignored")
     page.locator("[data-verdict=open]").click()

@@ -14,6 +14,7 @@ from starlette.formparsers import MultiPartParser
 from starlette.responses import RedirectResponse, Response
 
 from deepdxf import __version__
+from deepdxf.encoder import Switches
 from deepdxf.errors import DeepDXFError
 from deepdxf.server import api, pages
 from deepdxf.server.access import Access, load_tokens
@@ -68,8 +69,9 @@ def create_app(settings: Settings) -> FastAPI:
 def warm(library: Library) -> None:
     """Read what the first request would have to wait for."""
     try:
-        if library.catalogue().rows:
-            library.archive.vectors_of([next(iter(library.catalogue().rows))])
+        ids, _ = library.archive.vectors()
+        if len(ids):
+            library.search(str(ids[0]), Switches(), None, None)
     except (DeepDXFError, Problem):
         pass  # the first request will tell
 

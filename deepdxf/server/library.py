@@ -232,7 +232,8 @@ class Library:
 
     def folder(self, root: str) -> str:
         """The shown name of an indexed folder."""
-        known = self.catalogue().folders.get(root)
+        # asked of every row of a list: not worth a look at the archive each time
+        known = (self._catalogue or self.catalogue()).folders.get(root)
         return known.name if known else ""
 
     def browse(self, where: str | None) -> list[Mapping[str, Any]]:
@@ -405,6 +406,10 @@ class Library:
                 return self._groupings.put(key, found)
         anew: Duplicates = self._archive(lambda: decided_anew(self.archive, found))
         return anew
+
+    def has_duplicates(self, min_score: float, where: str | None) -> bool:
+        """Whether the groups are known already: of large archives it takes a while to find them."""
+        return self._groupings.get((self.archive.version, min_score, where)) is not None
 
     def decide(self, found: Duplicates, verdict: Verdict | None, groups: Sequence[str], note: str) -> list[Group]:
         """Decide about some groups: about all of them or, if one is not there any more, about none. Raises Problem."""

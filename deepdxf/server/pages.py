@@ -364,6 +364,7 @@ def compare_with(server: Server, a: Annotated[str, Form()], file: Annotated[Uplo
 VERDICTS: dict[str, str] = {"same": "the same", "not": "not the same", "ignore": "ignored", "open": "open"}
 ACTS: dict[str, str] = {"same": "the same", "not": "not the same", "ignore": "ignore", "open": "open again"}
 GROUPS = 10  # on a page
+MEMBERS = 12  # of a group that are shown with pictures
 
 
 @dataclass(frozen=True)
@@ -401,8 +402,11 @@ def review_of(given: Mapping[str, Any]) -> Review:
 def duplicates(request: Request, server: Server) -> Response:
     """Groups of duplicates to decide about."""
     review = review_of(request.query_params)
+    frame: dict[str, Any] = {"problem": None, "review": review, "verdicts": VERDICTS, "acts": ACTS, "shown": MEMBERS}
     problem, groups, total = None, [], 0
     try:
+        if "wait" not in request.query_params and not server.library.has_duplicates(review.least, review.where or None):
+            return page(request, server, "duplicates.html", **frame, waiting=True)
         found = shown_groups(server, review.least, review.where or None, review.show)
         total = len(found)
         start = review.start if review.start < total else max(total - 1, 0) // GROUPS * GROUPS
@@ -417,12 +421,8 @@ def duplicates(request: Request, server: Server) -> Response:
         server,
         "duplicates.html",
         problem.status if problem else 200,
-        problem=problem,
-        groups=groups,
-        total=total,
-        review=review,
-        verdicts=VERDICTS,
-        acts=ACTS,
+        **frame | {"problem": problem, "groups": groups, "total": total, "review": review},
+        waiting=False,
         previous=previous,
         next=following,
     )
