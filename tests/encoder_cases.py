@@ -13,11 +13,13 @@ from deepdxf.encoders.config import EncoderConfig
 from deepdxf.encoders.dual import DualEncoder
 from deepdxf.encoders.tokens import rich_used
 from deepdxf.graph import Blocks, ClassGraph, DrawingCode, EntityGraph, Relation, class_matrix
+from deepdxf.raster import CHANNELS, RasterCode
 from deepdxf.sequence import ClassicCode, RichCode
 from deepdxf.vocabulary import CLASSIC_USED, RICH_HIGH, RICH_LOW
 
 CLASSES = np.array([0, 1, 2, 3, 4, 5, 6, 7, 8, 10, 11], np.uint8)  # all but INSERT
 USED = rich_used()
+PIXELS = 64  # of the raster codes
 
 
 def code(n: int, seed: int = 0, *, blocks: int = 2, size: float = 2.0, id: str = "") -> DrawingCode:
@@ -53,7 +55,8 @@ def code(n: int, seed: int = 0, *, blocks: int = 2, size: float = 2.0, id: str =
     classes = ClassGraph(
         class_matrix(counts, number), both, np.triu(both) * 0 + both * (np.indices((10, 10)).sum(0) % 2)
     )
-    return DrawingCode(id or f"{n}-{seed}", ClassicCode(matrix, 0), rich, classes, graph, Blocks(label, box))
+    picture = RasterCode((rng.random((CHANNELS, PIXELS, PIXELS)) * (n > 0)).astype(np.float16))
+    return DrawingCode(id or f"{n}-{seed}", ClassicCode(matrix, 0), rich, classes, graph, Blocks(label, box), picture)
 
 
 def permuted(drawing: DrawingCode, order: np.ndarray[Any, Any]) -> DrawingCode:

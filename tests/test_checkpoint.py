@@ -192,7 +192,7 @@ def test_reading_a_manifest_needs_no_torch(folder: Path) -> None:
 
 
 def test_the_graph_of_unusual_settings_is_the_model(tmp_path: Path) -> None:
-    """The other vocabulary, mixer, graph, layer and readout than those that test_learned has."""
+    """The other vocabulary, mixer, graph, layer and readout than those of test_learned; a raster encoder; whitening."""
     net = model(
         vocabulary="classic",
         mixer="funnel",
@@ -202,11 +202,13 @@ def test_the_graph_of_unusual_settings_is_the_model(tmp_path: Path) -> None:
         limit=256,
         layers=1,
         graph_layers=1,
+        pixels=PIXELS,
+        whitening=24,
     )
     export_onnx(net, tmp_path / GRAPH)
     session = onnxruntime.InferenceSession(tmp_path / GRAPH, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
-    assert set(names) == {"start", "size", "class_matrix", "class_successor", "classic", "classic_start"}
+    assert set(names) == {"start", "size", "class_matrix", "class_successor", "classic", "classic_start", "image"}
     for drawings in ([code(5)], [code(0)], [code(1)], [code(256)], [code(100), code(0), code(65, 1)]):
         batch = arrays(drawings)
         found = session.run(None, {name: batch[name] for name in names})[0]

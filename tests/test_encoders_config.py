@@ -12,7 +12,7 @@ import torch
 from deepdxf.encoders.config import SIZES, EncoderConfig
 from deepdxf.encoders.dual import DualEncoder
 from deepdxf.errors import EncoderError
-from tests.encoder_cases import batch, code, model
+from tests.encoder_cases import PIXELS, batch, code, model
 
 # field -> another value, and what must be set beside it for the field to matter
 OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
@@ -50,6 +50,10 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "head_within": (64, {}),
     "head_across": (256, {}),
     "sequence_weight": (0.2, {}),
+    "pixels": (PIXELS, {}),
+    "raster_width": (16, {"pixels": PIXELS}),
+    "raster_weight": (0.6, {"pixels": PIXELS}),
+    "whitening": (16, {}),
 }
 ELSEWHERE = {"blocks"}  # read before the encoders: see test_learned
 
@@ -111,6 +115,8 @@ def test_json() -> None:
         ({"layers": -1}, "layers must be at least 1, not -1"),
         ({"width": 100, "heads": 3}, "width 100 must be an even multiple of heads 3"),
         ({"codewords": 7}, "codewords must be even, not 7"),
+        ({"raster_weight": 1.5}, "raster_weight must be from 0 to 1, not 1.5"),
+        ({"pixels": -1}, "pixels must be at least 0, not -1"),
     ],
 )
 def test_wrong_settings_are_one_line(values: dict[str, Any], message: str) -> None:

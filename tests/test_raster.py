@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deepdxf import raster
-from deepdxf.raster import blur, ink, rasterise, to_pixels
-from tests.drawings import circle, drawing, line
+from deepdxf.geometry import transform
+from deepdxf.raster import CHANNELS, DIRECTIONS, RASTER_GAIN, blur, ink, raster_code, rasterise, to_pixels
+from tests.drawings import circle, drawing, line, polyline
 
 P = 12
 coordinates = st.floats(-P, 2 * P, width=32).map(lambda x: round(x * 64) / 64)  # exact under mirror and turn
@@ -136,3 +137,43 @@ def test_blur_keeps_ink_and_equals_scipy():
     blurred = blur(image, 1.5)
     assert blurred.sum() == pytest.approx(image.sum(), rel=1e-4)
     np.testing.assert_allclose(blurred, gaussian_filter(image, 1.5, mode="constant", truncate=6), atol=1e-4)
+
+
+# --- raster code -----------------------------------------------------------------------------------------------------
+
+
+def plate():
+    return drawing(polyline([(0, 0), (80, 0), (80, 60), (30, 25)]), circle(20, 10, 6), line(10, 3, 60, 41))
+
+
+def amounts(code) -> np.ndarray:
+    """(CHANNELS, p, p) ink of a raster code."""
+    return np.expm1(code.image.astype(float)) / RASTER_GAIN
+
+
+def test_the_directions_of_a_raster_code_share_out_all_ink() -> None:
+    found = amounts(raster_code(plate(), 64))
+    whole = ink(to_pixels(*lines_and_frame(plate()), 64, 0.05 * 64), 64)
+    np.testing.assert_allclose(found[:DIRECTIONS].sum(axis=0), whole, atol=0.02)  # half precision
+    assert found[DIRECTIONS].sum() == pytest.approx(2 * np.pi * 6 * 64 * 0.9 / 80, rel=0.02)  # the circle's own channel
+    assert not found[DIRECTIONS + 1 :].any()
+
+
+def lines_and_frame(one):
+    from deepdxf.geometry import segments
+
+    return segments(one, max(one.size) / 64 / 4)[0], one.frame
+
+
+def test_a_raster_code_does_not_move_with_the_drawing_and_turns_with_it() -> None:
+    one = raster_code(plate(), 32).image
+    moved = raster_code(transform(plate(), np.array([[1.0, 0, 350.0], [0, 1, -80]])), 32).image
+    np.testing.assert_allclose(moved, one, atol=2e-3)
+    turned = raster_code(transform(plate(), np.array([[0.0, -1, 0], [1, 0, 0]])), 32).image
+    order = [*np.roll(np.arange(DIRECTIONS), DIRECTIONS // 2), *range(DIRECTIONS, CHANNELS)]
+    np.testing.assert_allclose(turned, np.rot90(one, axes=(1, 2))[order], atol=5e-3)
+
+
+def test_no_raster_code() -> None:
+    assert raster_code(plate(), 0).image.shape == (CHANNELS, 0, 0)
+    assert not raster_code(drawing(), 16).image.any()

@@ -17,6 +17,7 @@ from deepdxf.encoders.sequence import Encoded
 from deepdxf.errors import EncoderError
 from deepdxf.raster import CHANNELS
 
+HALVINGS = 4
 GRID = 4  # cells a side of the last map; each keeps its place in the vector
 GROUPS = 8  # of group normalisation, which knows nothing of the other drawings of a batch
 
@@ -27,8 +28,8 @@ class RasterEncoder(nn.Module):
     def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
         config = config.resolved()
-        if config.pixels % (4 * GRID):
-            raise EncoderError(f"pixels must be a multiple of {4 * GRID}, not {config.pixels}")
+        if config.pixels % (2**HALVINGS * GRID):
+            raise EncoderError(f"pixels must be a multiple of {2**HALVINGS * GRID}, not {config.pixels}")
         d = config.raster_width
         widths = [CHANNELS, d, 2 * d, 4 * d, 6 * d]
         self.halve = nn.ModuleList(_convolution(a, b, 2) for a, b in itertools.pairwise(widths))
