@@ -349,7 +349,10 @@ def test_an_archive_without_sketches_is_searched_and_says_so(run: Any, drawing: 
     result = run("search", drawing, "--archive", address, "--json")
     assert "not verified" in result.err and "index their folders again" in result.err
     bare = run("search", drawing, "--archive", address, "--no-verify", "--json")
-    assert not bare.err and bare.json == result.json
+    assert not bare.err
+    for hit in bare.json["hits"]:
+        hit.pop("same_part", None)  # of what was to be verified and was not, it is not known
+    assert bare.json == result.json
     run("index", drawing.parent, "--archive", address, "--workers", 1)
     again = run("search", drawing, "--archive", address, "--json")
     assert not again.err and all(hit["overlap"] is not None for hit in again.json["hits"])
