@@ -96,6 +96,9 @@ MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry, _add_sketch)
 # Marks a table's key, which the database watches: of two processes that insert one at once, the second updates.
 KEY = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-primary-key:position": "1"}
 
+# ids that are asked for in one filter
+IDS_AT_ONCE = 400
+
 Redo = Literal["changed", "failed", "all"]
 
 
@@ -671,6 +674,15 @@ class Archive:
         """The picture of one drawing; None if none was made. Raises ArchiveError for an unknown id."""
         picture: bytes | None = self._row(id, ["thumbnail"])["thumbnail"]
         return picture
+
+    def thumbnails(self, ids: Sequence[str]) -> dict[str, bytes]:
+        """Pictures by id, of those drawings that have one."""
+        found: dict[str, bytes] = {}
+        for first in range(0, len(ids), IDS_AT_ONCE):
+            some = ", ".join(map(quote, ids[first : first + IDS_AT_ONCE]))
+            rows = self._select(["id", "thumbnail"], f"id IN ({some})").to_pylist()
+            found |= {row["id"]: row["thumbnail"] for row in rows if row["thumbnail"]}
+        return found
 
     def records(self, where: str | None = None, columns: Sequence[str] = tuple(COLUMNS)) -> list[dict[str, Any]]:
         """Rows that pass a filter (all without one), ordered by id. Raises FilterError."""

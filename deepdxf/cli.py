@@ -233,12 +233,29 @@ def remove(arguments: Arguments) -> int:
 
 def search(arguments: Arguments) -> int:
     """The drawings of an archive that are most similar to a file, or to one of its own, or that hold a text."""
-    from deepdxf.archive import Archive
-
     if arguments.part:
         return cli_archive.search_parts(arguments, switches_of(arguments))
     if arguments.box or arguments.marked:
         arguments.fail("--box and --marked go with --part")
+    archive, hits, rows, card, note = searched(arguments)
+    if arguments.html:
+        write_gallery(arguments.html, archive, card(), hits, note)
+    if arguments.csv:
+        from deepdxf.report import write_csv
+
+        write_csv(arguments.csv, rows)
+    if arguments.json:
+        return print_json({"query": str(arguments.file or arguments.id or arguments.text), "hits": rows})
+    print_hits(rows)
+    if arguments.html:
+        print(f"gallery: {arguments.html}")
+    return 0
+
+
+def searched(arguments: Arguments) -> tuple[Archive, list[Hit], list[dict[str, Any]], Callable[[], Card], str]:
+    """What `search` finds: the archive, hits, their rows, what makes the card of the query, and a note how it was made."""
+    from deepdxf.archive import Archive
+
     if sum(value is not None for value in (arguments.file, arguments.id, arguments.text)) != 1:
         arguments.fail("name one query: a FILE, or --id ID, or --text WORDS")
     if arguments.text is not None and (arguments.any_size or arguments.mirrored or arguments.rotated):
@@ -264,24 +281,15 @@ def search(arguments: Arguments) -> int:
     rows = [hit_row(rank, hit, records[hit.id]) for rank, hit in enumerate(hits, 1)]
     if arguments.text is None:
         add_same_part(rows, archive.encoder_id, switches, verified=not arguments.no_verify)
-    if arguments.html:
-        if arguments.text is not None:
-            card = text_card(arguments.text)
-        elif arguments.file is not None and drawing is not None:
-            card = drawing_card(arguments.file, drawing)
-        else:
-            card = hit_card(archive, arguments.id, None)
-        write_gallery(arguments.html, archive, card, hits, note)
-    if arguments.csv:
-        from deepdxf.report import write_csv
 
-        write_csv(arguments.csv, rows)
-    if arguments.json:
-        return print_json({"query": str(arguments.file or arguments.id or arguments.text), "hits": rows})
-    print_hits(rows)
-    if arguments.html:
-        print(f"gallery: {arguments.html}")
-    return 0
+    def card() -> Card:
+        if arguments.text is not None:
+            return text_card(arguments.text)
+        if arguments.file is not None and drawing is not None:
+            return drawing_card(arguments.file, drawing)
+        return cli_archive.cards_of(archive, [arguments.id])[arguments.id]
+
+    return archive, hits, rows, card, note
 
 
 def similar(
@@ -389,24 +397,8 @@ def write_gallery(path: Path, archive: Archive, query: Card, hits: Sequence[Hit]
     """The page with the pictures of a query and its hits."""
     from deepdxf.report import gallery
 
-    gallery(path, query, [hit_card(archive, hit.id, hit.score) for hit in hits], note=note)
-
-
-def hit_card(archive: Archive, id: str, score: float | None) -> Card:
-    """A drawing of the archive as a card of a gallery."""
-    from deepdxf.report import Card
-
-    record = archive.get(id)
-    facts = {
-        "status": record["status"],
-        "size": size_text(record["width"], record["height"], record["unit_mm"]),
-        "entities": record["entities"],
-        "layers": list(record["layer"] or ()),
-        "blocks": list(record["block"] or ()),
-    }
-    file = Path(record["root"]) / record["path"]
-    problems = [*filter(None, [record["message"]]), *(record["problem"] or ())]
-    return Card(record["path"], archive.thumbnail(id) or b"", facts, problems, score=score, id=id, file=file)
+    cards = cli_archive.cards_of(archive, [hit.id for hit in hits], {hit.id: hit.score for hit in hits})
+    gallery(path, query, list(cards.values()), note=note)
 
 
 def drawing_card(path: Path, drawing: Drawing) -> Card:
@@ -796,7 +788,7 @@ def parser() -> argparse.ArgumentParser:
     cli_train.add_commands(command)
 
     numbers = {"positive": positive, "positive_number": positive_number, "finite": finite}
-    cli_archive.add_commands(command, archive_option, encoder_option, workers_option, numbers)
+    cli_archive.add_commands(command, archive_option, encoder_option, workers_option, numbers, searched)
 
     made = command("demo", demo, "deepdxf demo\ndeepdxf demo --out my-demo --drawings 500")
     made.add_argument(

@@ -9,10 +9,11 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdxf.console import complain, listed, print_json, shown
+from deepdxf.console import complain, listed, print_json, shown, size_text
 
 if TYPE_CHECKING:
     from deepdxf.archive import Archive, IndexReport
@@ -20,13 +21,14 @@ if TYPE_CHECKING:
     from deepdxf.duplicates import Duplicates, Group
     from deepdxf.encoder import Switches
     from deepdxf.parts import PartSearch
-    from deepdxf.report import Value
+    from deepdxf.report import Card, Value
     from deepdxf.revisions import Chain, Step
     from deepdxf.transfer import Transferred
 
 Arguments = argparse.Namespace
 Command = Callable[[str, Callable[[Arguments], int], str], argparse.ArgumentParser]
 
+SURE = 0.95  # share of pairs that are the same part, from where drawings are taken for duplicates
 DEFAULT_SCORE = 0.95  # of encoders that are not calibrated
 LEAST_SHARE = 0.6  # of a detail, for a drawing to contain it
 SHOWN_GROUPS = 20  # that the terminal shows
@@ -65,9 +67,13 @@ def duplicates(arguments: Arguments) -> int:
 
 def found_duplicates(archive: Archive, arguments: Arguments) -> Duplicates:
     """The groups that the options ask for."""
+    from deepdxf.calibration import calibration_of
     from deepdxf.duplicates import find_duplicates
 
-    least = DEFAULT_SCORE if arguments.min_score is None else arguments.min_score
+    curve = calibration_of(archive.encoder_id)
+    least = arguments.min_score
+    if least is None:
+        least = (curve and curve.score(SURE)) or DEFAULT_SCORE
     return find_duplicates(archive, least, where=arguments.where, apart=arguments.apart, keep=arguments.keep)
 
 
@@ -140,9 +146,7 @@ def group_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
 def print_duplicates(found: Duplicates, groups: Sequence[Group], most: int) -> None:
     """Groups with their members, a line each."""
     for group in groups[:most]:
-        before = f", {len(group.new)} new since it was decided: {group.earlier}" if group.earlier else ""
-        score = "the same" if group.kind == "exact" else f"scores from {group.score:.3f}"
-        print(f"{group.id}  {len(group.members)} drawings, {group.kind}, {score}, {group.verdict or 'open'}{before}")
+        print(f"{group.id}  {len(group.members)} drawings, {group.kind}, {group_text(group)}")
         for member in group.members:
             exact = f"={member.exact}" if member.exact is not None else ""
             keep = {None: "", True: "keep", False: "surplus"}[member.keep]
@@ -165,6 +169,13 @@ def print_duplicates(found: Duplicates, groups: Sequence[Group], most: int) -> N
         print(
             f"{found.unhashed} drawings were indexed by an older version: index again to find exact duplicates of them"
         )
+
+
+def group_text(group: Group) -> str:
+    """How alike the members of a group are, and what is decided about it."""
+    before = f", {len(group.new)} new since it was decided: {group.earlier}" if group.earlier else ""
+    score = "the same" if group.kind == "exact" else f"scores from {group.score:.3f}"
+    return f"{score}, {group.verdict or 'open'}{before}"
 
 
 # --- revisions -------------------------------------------------------------------------------------------------------
@@ -233,6 +244,175 @@ def step_text(step: Step) -> str:
     counts = [f"{len(step.comparison.of(kind))} {kind}" for kind in ("added", "removed", "changed", "moved")]
     counts = [text for text in counts if not text.startswith("0 ")]
     return f"{', '.join(counts) or 'no difference'} (agreement {step.comparison.agreement:.1%})"
+
+
+# --- reports ---------------------------------------------------------------------------------------------------------
+
+REPORTS = ("search", "duplicates", "revisions")
+FORMATS = (".html", ".csv", ".json", ".xlsx")
+PICTURES = 2000  # in a page; what comes after has none, or browsers give up
+
+
+def report(arguments: Arguments) -> int:
+    """A search, the duplicates or the revisions of a drawing as files: HTML with pictures, CSV, JSON, Excel."""
+    from deepdxf.archive import Archive
+    from deepdxf.files import check_writable
+
+    asks = (arguments.file, arguments.id) != (None, None)
+    if asks == (arguments.kind == "duplicates") or (arguments.file is not None and arguments.id is not None):
+        arguments.fail("search and revisions need a FILE or --id ID, duplicates neither")
+    for path in arguments.out:
+        if path.suffix.lower() not in FORMATS:
+            arguments.fail(f"{path}: the files end in {', '.join(FORMATS)}")
+        check_writable(path)
+    if any(path.suffix.lower() == ".xlsx" for path in arguments.out):
+        from deepdxf.report import need_excel
+
+        need_excel()
+    if arguments.kind == "search":
+        made = search_report(arguments)
+    else:
+        archive = Archive.open(arguments.archive)
+        made = (duplicates_report if arguments.kind == "duplicates" else revisions_report)(archive, arguments)
+    for path in arguments.out:
+        made.write(path)
+    if arguments.json:
+        return print_json({"kind": arguments.kind, "rows": made.count, "files": [str(path) for path in arguments.out]})
+    print(shown(f"{made.count} {made.counted} in {', '.join(map(str, arguments.out))}"))
+    return 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a report writes, by format."""
+
+    count: int
+    counted: str
+    document: Any  # for JSON
+    sheets: Mapping[str, Sequence[Mapping[str, Any]]]  # for Excel; the last is what CSV holds
+    page: Callable[[Path], None]  # writes HTML
+
+    def write(self, path: Path) -> None:
+        """Write the file in the format of its name."""
+        from deepdxf.report import write_csv, write_json, write_xlsx
+
+        match path.suffix.lower():
+            case ".csv":
+                write_csv(path, list(self.sheets.values())[-1])
+            case ".json":
+                write_json(path, self.document)
+            case ".xlsx":
+                write_xlsx(path, self.sheets)
+            case _:
+                self.page(path)
+
+
+def search_report(arguments: Arguments) -> Report:
+    """Hits of a search."""
+    from deepdxf.report import gallery
+
+    archive, hits, rows, card, note = arguments.searched(arguments)
+    document = {"query": str(arguments.file or arguments.id), "note": note, "hits": rows}
+
+    def page(path: Path) -> None:
+        cards = cards_of(archive, [hit.id for hit in hits], {hit.id: hit.score for hit in hits})
+        gallery(path, card(), list(cards.values()), note=note)
+
+    return Report(len(rows), "hits", document, {"hits": rows}, page)
+
+
+def duplicates_report(archive: Archive, arguments: Arguments) -> Report:
+    """Groups of duplicates."""
+    from deepdxf.report import Section, sections
+
+    found = found_duplicates(archive, arguments)
+    groups = shown_groups(found, arguments)[: arguments.k]
+    facts = duplicates_facts(found)
+
+    def page(path: Path) -> None:
+        cards = cards_of(archive, [member.id for group in groups for member in group.members])
+        parts = []
+        for group in groups:
+            members = []
+            for member in group.members:
+                about: dict[str, Value] = {
+                    "exact duplicates": member.exact,
+                    "new": member.new or None,
+                    "keep": member.keep,
+                    "modified": f"{member.modified:%Y-%m-%d}" if member.modified else None,
+                }
+                if member.id in cards:
+                    card = cards[member.id]
+                    members.append(replace(card, facts={**about, **card.facts}))
+            parts.append(Section(f"{len(members)} drawings, {group.kind}", group_text(group), members))
+        note = (
+            f"every pair in a group is exact or scores at least {found.min_score:g}; {found.searched} drawings searched"
+        )
+        sections(path, parts, title="Duplicates", note=note)
+
+    document = {**facts, "groups": [group_json(group) for group in groups]}
+    figures = [{"what": name, "value": str(value)} for name, value in facts.items()]
+    return Report(len(groups), "groups", document, {"summary": figures, "groups": group_rows(groups)}, page)
+
+
+def revisions_report(archive: Archive, arguments: Arguments) -> Report:
+    """The chain of a drawing and its ledger."""
+    from deepdxf.report import Card, Section, sections
+    from deepdxf.revisions import chain_rows, change_rows, step_rows
+
+    chain, steps = revisions_of(archive, arguments)
+    versions, changes = chain_rows(chain), change_rows(steps)
+    document = {"ordered_by": chain.ordered_by, "notes": chain.notes, "versions": versions, "steps": step_rows(steps)}
+
+    def page(path: Path) -> None:
+        cards = cards_of(archive, [version.id for version in chain.versions])
+        by_new = {step.new: step_text(step) for step in steps}
+        parts = []
+        for version in chain.versions:
+            confidence = "" if version.position == "this" else f", confidence {version.confidence:.0%}"
+            mark = f" {version.mark}" if version.mark else ""
+            change = [by_new[version.path]] if version.path in by_new else []
+            note = "; ".join([*change, *(f"because of {reason}" for reason in version.reasons)])
+            card = cards.get(version.id, Card(version.path, id=version.id))
+            parts.append(Section(f"{version.position}{mark}{confidence}", note, [card]))
+        title = next(version.path for version in chain.versions if version.position == "this")
+        sections(path, parts, title=f"Revisions of {title}", note=f"ordered by: {chain.ordered_by}")
+
+    sheets = {"versions": versions, "steps": step_rows(steps), "changes": changes}
+    return Report(len(versions), "versions", {**document, "changes": changes}, sheets, page)
+
+
+def cards_of(archive: Archive, ids: Sequence[str], scores: Mapping[str, float] | None = None) -> dict[str, Card]:
+    """Drawings of an archive as cards of a page, in the order of the ids; those that are gone are left out."""
+    from deepdxf.archive import IDS_AT_ONCE
+    from deepdxf.report import Card
+    from deepdxf.where import quote
+
+    columns = (
+        "path", "root", "status", "width", "height", "unit_mm", "entities", "layer", "block", "message", "problem",
+    )  # fmt: skip
+    records: dict[str, Mapping[str, Any]] = {}
+    for first in range(0, len(ids), IDS_AT_ONCE):
+        some = ", ".join(quote(id) for id in ids[first : first + IDS_AT_ONCE])
+        records |= {row["id"]: row for row in archive.records(f"id in ({some})", columns)}
+    pictures = archive.thumbnails(ids[:PICTURES])
+    cards = {}
+    for id in ids:
+        if id not in records:
+            continue
+        record = records[id]
+        facts: dict[str, Value] = {
+            "status": record["status"],
+            "size": size_text(record["width"], record["height"], record["unit_mm"]),
+            "entities": record["entities"],
+            "layers": list(record["layer"] or ()),
+            "blocks": list(record["block"] or ()),
+        }
+        problems = [*filter(None, [record["message"]]), *(record["problem"] or ())]
+        score = None if scores is None else scores[id]
+        file = Path(record["root"]) / record["path"]
+        cards[id] = Card(record["path"], pictures.get(id, b""), facts, problems, score=score, id=id, file=file)
+    return cards
 
 
 # --- parts -----------------------------------------------------------------------------------------------------------
@@ -473,8 +653,9 @@ def add_commands(
     encoder_option: Callable[[argparse.ArgumentParser], None],
     workers_option: Callable[[argparse.ArgumentParser], None],
     types: Mapping[str, Callable[[str], Any]],
+    searched: Callable[[Arguments], Any],
 ) -> None:
-    """Add the commands to the parser; the options that other commands have too, and types of numbers, are given."""
+    """Add the commands to the parser; the options that other commands have too, types of numbers and search are given."""
     made = command(
         "duplicates",
         duplicates,
@@ -507,6 +688,25 @@ def add_commands(
     )
     revisions_options(made, types)
     archive_option(made)
+
+    made = command(
+        "report",
+        report,
+        "deepdxf report duplicates --archive my-archive --out duplicates.html duplicates.xlsx\n"
+        "deepdxf report revisions bracket_rev03.dxf --archive my-archive --out ledger.xlsx\n"
+        "deepdxf report search bracket.dxf --archive my-archive -k 100 --out hits.html hits.csv",
+    )
+    made.add_argument("kind", choices=REPORTS, metavar="KIND", help="search, duplicates or revisions")
+    revisions_options(made, types)
+    archive_option(made)
+    made.add_argument(
+        "--out", type=Path, nargs="+", required=True, metavar="FILE", help=f"files to write: {', '.join(FORMATS)}"
+    )
+    duplicates_options(made, types)
+    made.add_argument(
+        "-k", type=types["positive"], default=100, metavar="K", help="hits or groups (default: %(default)s)"
+    )
+    made.set_defaults(searched=searched, text=None, any_size=False, mirrored=False, rotated=False, no_verify=False)
 
     made = command(
         "watch",
@@ -573,7 +773,8 @@ def duplicates_options(made: argparse.ArgumentParser, types: Mapping[str, Callab
         "--min-score",
         type=types["finite"],
         metavar="S",
-        help=f"every pair in a group is exact or scores at least this (default: {DEFAULT_SCORE})",
+        help="every pair in a group is exact or scores at least this (default: from where 95 %% of pairs are the same part, see "
+        f"docs/scores.md; {DEFAULT_SCORE} for encoders of which that is not known)",
     )
     made.add_argument("--where", metavar="FILTER", help="only drawings that pass; see docs/filters.md")
     made.add_argument(

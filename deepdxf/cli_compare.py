@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdxf.console import listed, print_json, print_pairs, shown
-from deepdxf.errors import DeepDXFError
 
 if TYPE_CHECKING:
     from deepdxf.compare import Comparison, Difference
@@ -31,6 +30,8 @@ def compare(arguments: Arguments) -> int:
     for path in targets.values():
         check_writable(path)
     if "xlsx" in targets:
+        from deepdxf.report import need_excel
+
         need_excel()
     a, b = reader.read(arguments.a), reader.read(arguments.b)
     result = compare_drawings(
@@ -52,18 +53,6 @@ def compare(arguments: Arguments) -> int:
     for name, path in targets.items():
         print(shown(f"{name}: {path}"))
     return 0
-
-
-def need_excel() -> None:
-    """Whether Excel files can be written, asked before long work rather than after it.
-
-    Raises:
-        DeepDXFError: they cannot, for the extra is not installed.
-    """
-    import importlib.util
-
-    if importlib.util.find_spec("xlsxwriter") is None:
-        raise DeepDXFError("Excel files need the extra `report`: pip install 'deepdxf[report]'")
 
 
 def print_summary(result: Comparison) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import csv
 import hashlib
+import importlib.util
 import io
 import json
 import math
@@ -69,6 +70,35 @@ def gallery(path: Path, query: Card, hits: Sequence[Card], *, title: str = "Simi
 </section>
 </main>"""
     write_html(path, title, body, _STYLE)
+
+
+@dataclass(frozen=True)
+class Section:
+    """Drawings that belong together on a page, such as a group of duplicates."""
+
+    heading: str
+    note: str  # a sentence
+    cards: Sequence[Card]
+
+
+def sections(path: Path, parts: Sequence[Section], *, title: str, note: str = "") -> None:
+    """Write sections of drawings as one HTML file, like `gallery`.
+
+    Raises:
+        DeepDXFError: the file cannot be written.
+    """
+    body = [
+        f"<header><h1>{xml_text(title)}</h1>{f'<p>{xml_text(note)}</p>' if note else ''}</header>",
+        '<main class="all">',
+    ]
+    for number, part in enumerate(parts, 1):
+        items = "\n".join(f"<li>{_card(card, None)}</li>" for card in part.cards)
+        body.append(
+            f'<section aria-labelledby="s{number}"><h2 id="s{number}">{xml_text(part.heading)}</h2>'
+            f"<p>{xml_text(part.note)}</p><ol>{items}</ol></section>"
+        )
+    body.append("</main>" if parts else "<p>There are none.</p></main>")
+    write_html(path, title, "\n".join(body), _STYLE)
 
 
 def write_html(path: Path, title: str, body: str, style: str, script: str = "") -> None:
@@ -140,6 +170,16 @@ def write_json(path: Path, value: Any) -> None:
     _write(path, text.encode("utf-8", "backslashreplace"))
 
 
+def need_excel() -> None:
+    """Whether Excel files can be written, asked before long work rather than after it.
+
+    Raises:
+        DeepDXFError: they cannot, for the extra is not installed.
+    """
+    if importlib.util.find_spec("xlsxwriter") is None:
+        raise DeepDXFError("Excel files need the extra `report`: pip install 'deepdxf[report]'")
+
+
 def write_xlsx(path: Path, sheets: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
     """Write rows as an Excel workbook, one sheet a name: heading fixed, columns filtered and as wide as their content.
 
@@ -149,10 +189,9 @@ def write_xlsx(path: Path, sheets: Mapping[str, Sequence[Mapping[str, Any]]]) ->
     Raises:
         DeepDXFError: the extra ``report`` is not installed, a sheet has too many rows, or the file cannot be written.
     """
-    try:
-        import xlsxwriter
-    except ImportError as error:
-        raise DeepDXFError("Excel files need the extra `report`: pip install 'deepdxf[report]'") from error
+    need_excel()
+    import xlsxwriter
+
     for name, rows in sheets.items():
         if len(rows) >= SHEET_ROWS:
             raise DeepDXFError(
@@ -341,8 +380,9 @@ summary { cursor: pointer; color: var(--accent); }
   color: var(--warn); background: var(--warn-paper); overflow-wrap: anywhere; }
 .skip { position: absolute; left: -100vw; }
 .skip:focus { left: 1rem; top: 0.25rem; padding: 0.25rem 0.5rem; background: var(--card); color: var(--accent); }
+section > p { margin: 0 0 0.5rem; color: var(--soft); overflow-wrap: anywhere; }
 @media (min-width: 60rem) {
-  main { grid-template-columns: 18rem minmax(0, 1fr); }
+  main:not(.all) { grid-template-columns: 18rem minmax(0, 1fr); }
   .query { position: sticky; top: 1rem; align-self: start; max-height: calc(100vh - 2rem); overflow-y: auto; }
 }
 @media (max-width: 30rem) {
