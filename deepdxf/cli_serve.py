@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ipaddress
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from deepdxf.console import print_json
@@ -64,14 +65,15 @@ def serve(arguments: Arguments) -> int:
         host=arguments.host,
         port=arguments.port,
         access_log=False,  # ours has no contents
-        log_level="warning",
+        log_level="critical",
         server_header=False,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=64 * 1024,
     )
     server = uvicorn.Server(config)
-    server.run()
+    with suppress(SystemExit):  # how it says that it could not start
+        server.run()
     if not server.started:
         raise DeepDXFError(
             f"port {arguments.port} of {arguments.host} cannot be used; is it taken? name another: --port"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from deepdxf.batch import Outcome, read_many
+from deepdxf.batch import Outcome, Standby, read_many
 from deepdxf.errors import DeepDXFError, ReadError
 
 
@@ -138,3 +138,31 @@ def test_interrupt_leaves_no_process_behind(tmp_path: Path) -> None:
     for pid in pids:
         with pytest.raises(ProcessLookupError):
             os.kill(pid, 0)
+
+
+def test_standby_keeps_its_process() -> None:
+    standby = Standby(own_id, timeout_s=60)
+    try:
+        first, second = standby.ask("a"), standby.ask("b")
+        assert first.value == second.value != os.getpid()
+    finally:
+        standby.close()
+    standby.close()  # nothing is left to end
+
+
+def own_id(_: str) -> int:
+    return os.getpid()
+
+
+def test_standby_outlives_what_ends_its_process() -> None:
+    standby = Standby(work, timeout_s=1.5, memory_mb=600)
+    try:
+        for item, error in (
+            ("bad", "no drawing at all"),
+            ("exit:7", "exit code 7"),
+            ("hang", "took longer than 1.5 s"),
+        ):
+            assert error in str(standby.ask(item).error)
+            assert standby.ask("sleep:0").error is None
+    finally:
+        standby.close()

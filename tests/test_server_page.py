@@ -204,7 +204,7 @@ def test_drawing_page(users: Users, tmp_path: Path) -> None:
     page.keyboard.press("+")
     page.wait_for_function(f"{matrix} !== '{before}'")
     page.set_input_files("#file", drawing(tmp_path, "plates/plate-R2.dxf"))
-    page.get_by_role("button", name="Compare").click()
+    page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.locator("#position")).to_have_text("2 differences")
     page = users().go("/drawings?name=gone")
     page.locator("#results h3 a").click()
