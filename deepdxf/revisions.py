@@ -5,8 +5,9 @@ Evidence, each with a weight w; the confidence of a version is 1 − Π (1 − w
     number      both title blocks state one drawing number                                    0.75
     replaces    one states that it replaces (is derived from) the other's number or name       0.9
     name        the same file name but for a mark of revision, version, copy, date …           0.5
-    geometry    0.8 × the probability that a person calls the two the same part (`calibration`); of encoders without a
-                calibration, a ramp from score 0.7 to 0.95
+    geometry    0.8 × p⁴, p the probability that a person calls the two the same part (`calibration`); of encoders without
+                a calibration, a ramp from score 0.7 to 0.95. The power is there because other sizes of a part are the same
+                part too, and many: only a very high p tells of a revision (measured by experiments/revisions.py)
 
 Where little geometry is in common (probability below `UNLIKE`), number counts 0.8 times and name half; two different
 drawing numbers leave the geometry 0.3 times. So a name alone is not enough, geometry alone is where it is very alike.
@@ -66,7 +67,8 @@ NUMBER, REPLACES, NAME, GEOMETRY = 0.75, 0.9, 0.5, 0.8
 UNLIKE = 0.2  # probability of the same part below which geometry speaks against
 RAMP = (0.7, 0.95)  # scores of encoders that are not calibrated: no evidence, full evidence
 NEIGHBOURS = 40  # drawings of like geometry that are looked at for each version
-EXPAND = 0.7  # confidence from which versions of a version are looked for
+POWER = 4  # of the probability
+EXPAND = 0.6  # confidence from which versions of a version are looked for
 MOST = 100  # versions of a chain
 
 COLUMNS = ("path", "root", "status", "message", "geometry", "modified", "field")
@@ -399,7 +401,7 @@ def evidence(one: Facts, other: Facts, score: float | None, likelihood: _Likelih
         if apart:
             words += f", but another drawing number, {other.number_shown}"
         if alike >= UNLIKE:
-            weights.append((GEOMETRY * alike * (0.3 if apart else 1.0), words))
+            weights.append((GEOMETRY * alike**POWER * (0.3 if apart else 1.0), words))
         elif weights:
             weights.append((0.0, f"little geometry in common (score {score:.3f})"))
     confidence = 1.0 - float(np.prod([1.0 - weight for weight, _ in weights])) if weights else 0.0

@@ -26,7 +26,7 @@ import numpy as np
 import pytest
 
 from deepdxf import cli
-from deepdxf.archive import Archive
+from deepdxf.archive import Archive, encoder_of
 from deepdxf.cli import main, number, parser, shown, size_text
 from deepdxf.encoder import ENCODERS, load
 from deepdxf.errors import EncoderError
@@ -142,8 +142,8 @@ def test_options_and_help(name: str, run: Any) -> None:
     assert not result.err
     examples = result.out.split("examples:\n")[1].strip().splitlines()
     for example in examples:
-        program, *words = shlex.split(example)
-        assert program == "deepdxf"
+        words = shlex.split(example)
+        words = words[words.index("deepdxf") + 1 :]  # torchrun … -m deepdxf
         assert parser().parse_args(words).command == name
     undocumented = [action.dest for action in COMMANDS[name]._actions if not action.help]
     assert not undocumented
@@ -606,9 +606,9 @@ def test_unknown_encoders(run: Any, made: Path, drawing: Path, tmp_path: Path) -
 def test_the_encoder_of_an_archive() -> None:
     for name in ("descriptor", "histogram", "raster", "phash"):
         encoder = load(name)
-        assert type(cli.encoder_of(SimpleNamespace(encoder_id=encoder.id))) is type(encoder)
+        assert type(encoder_of(SimpleNamespace(encoder_id=encoder.id))) is type(encoder)
     with pytest.raises(EncoderError, match="made with encoder 'descriptor-0'"):
-        cli.encoder_of(SimpleNamespace(encoder_id="descriptor-0"))
+        encoder_of(SimpleNamespace(encoder_id="descriptor-0"))
 
 
 # --- bad input: archives and filters ---------------------------------------------------------------------------------
