@@ -54,14 +54,17 @@ def follow(
 ) -> Iterator[IndexReport | DeepDXFError]:
     """Bring an archive up to date now, and again whenever files below some paths have changed and come to rest.
 
-    It ends when an update was interrupted. What goes wrong (a share that is away, a full disk) is yielded once, and tried
-    again: it may be over at the next look.
+    It ends when an update was interrupted. What goes wrong later than the first time (a share that is away, a full disk) is
+    yielded once, and tried again: it may be over at the next look.
 
     Args:
         update: indexes the paths.
         seconds: between two looks. Files are at rest when a look sees what the one before it saw, so that a drawing that
             is just being written or copied is not read half.
         pause: waits so many seconds.
+
+    Raises:
+        DeepDXFError: the first time, for instance where a path does not exist.
     """
     done: Look | None = None
     seen: Look | None = None
@@ -80,6 +83,8 @@ def follow(
             restless = restless + 1 if now != done else 0
             seen = now
         except DeepDXFError as error:
+            if done is None:
+                raise
             if str(error) != complaint:
                 complaint = str(error)
                 yield error

@@ -104,10 +104,21 @@ def test_troubles_are_told_once_and_tried_again(folder: Path, tmp_path: Path) ->
     told = stage.play()
     assert len(told) == 1 and told[0].startswith("no such file or folder")
     assert [names for _, names in stage.updates] == [["a.dxf"], ["a.dxf", "c.dxf"]]
-    stage = Stage(folder, nothing, nothing, nothing)
-    stage.fails = {0: ArchiveError("the disk is full"), 1: ArchiveError("the disk is full")}
+    stage = Stage(folder, put(folder / "d.dxf", "1"), nothing, nothing, nothing, nothing)
+    stage.fails = {2: ArchiveError("the disk is full"), 3: ArchiveError("the disk is full")}
     assert stage.play() == ["the disk is full"]
-    assert [looks for looks, _ in stage.updates] == [2]
+    assert [looks for looks, _ in stage.updates] == [0, 4]
+
+
+def test_what_is_wrong_from_the_start_ends_it(folder: Path) -> None:
+    with pytest.raises(DeepDXFError, match="no such file or folder"):
+        next(follow([folder / "missing"], IndexReport, seconds=1.0))
+
+    def update() -> IndexReport:
+        raise ArchiveError("made with another encoder")
+
+    with pytest.raises(ArchiveError, match="another encoder"):
+        next(follow([folder], update, seconds=1.0))
 
 
 def test_an_interrupted_update_ends_it(folder: Path) -> None:
