@@ -131,7 +131,7 @@ def test_upload_and_hits(users: Users, tmp_path: Path) -> None:
     first = page.locator("#results .hit").first
     expect(first.locator(".why dt")).to_have_text(["sequence", "geometry", "strokes"])
     expect(first.locator(".score")).to_contain_text("score 1.000")
-    page.wait_for_function("[...document.images].slice(0, 3).every((image) => image.complete && image.naturalWidth)")
+    expect(first.locator("img")).to_have_js_property("naturalWidth", 256)
     first.get_by_role("link", name="similar ones").click()
     page.wait_for_selector(".query")
     assert "query=u-" not in page.url
@@ -198,11 +198,11 @@ def test_drawing_page(users: Users, tmp_path: Path) -> None:
     page.get_by_role("link", name="plate-R1.dxf").last.click()
     page.wait_for_selector("#view svg .svg-pan-zoom_viewport")
     expect(page.locator(".facts")).to_contain_text("4 LINE, 2 CIRCLE, 1 TEXT")
-    matrix = "document.querySelector('.svg-pan-zoom_viewport').getAttribute('transform')"
-    before = page.evaluate(matrix)
+    drawn = page.locator(".svg-pan-zoom_viewport")
+    before = drawn.get_attribute("transform") or ""
     page.locator("#view").focus()
     page.keyboard.press("+")
-    page.wait_for_function(f"{matrix} !== '{before}'")
+    expect(drawn).not_to_have_attribute("transform", before)
     page.set_input_files("#file", drawing(tmp_path, "plates/plate-R2.dxf"))
     page.get_by_role("button", name="Compare", exact=True).click()
     expect(page.locator("#position")).to_have_text("2 differences")
@@ -229,6 +229,20 @@ def test_review_by_keyboard(users: Users) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     expect(page.locator("#position")).to_have_text("no differences")
+
+
+def test_revisions_as_a_timeline(users: Users, tmp_path: Path) -> None:
+    page = users().go("/")
+    search_with(page, drawing(tmp_path, "plates/plate-R2.dxf"))
+    page.locator(".hit", has_text="plate-R2.dxf").first.locator("h3 a").click()
+    page.get_by_role("link", name="Revisions").click()
+    names = page.locator(".timeline h2").all_inner_texts()
+    assert names.index("plate-R1.dxf") < names.index("plate-R2.dxf")
+    expect(page.locator(".version.this h2")).to_have_text("plate-R2.dxf")
+    step = page.locator(".version.this").locator("xpath=preceding-sibling::li[1]")
+    expect(step).to_contain_text("1 added, 1 changed")  # loaded after the page
+    step.get_by_role("link").click()
+    expect(page.locator("#position")).to_have_text("2 differences")
 
 
 def test_two_users_at_once(users: Users, tmp_path: Path) -> None:
