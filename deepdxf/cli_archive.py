@@ -344,7 +344,7 @@ def duplicates_report(archive: Archive, arguments: Arguments) -> Report:
                 if member.id in cards:
                     card = cards[member.id]
                     members.append(replace(card, facts={**about, **card.facts}))
-            parts.append(Section(f"{len(members)} drawings, {group.kind}", group_text(group), members))
+            parts.append(Section(f"{group.id}: {len(members)} drawings, {group.kind}", group_text(group), members))
         note = (
             f"every pair in a group is exact or scores at least {found.min_score:g}; {found.searched} drawings searched"
         )
@@ -536,7 +536,8 @@ def part_options(made: argparse.ArgumentParser) -> None:
         "--box",
         type=box,
         metavar="X0,Y0,X1,Y1",
-        help="the detail is what of FILE lies in this box, in drawing units (with --part)",
+        help="the detail is what of FILE lies in this box, in drawing units (with --part); --box=-10,0,5,8 where it begins "
+        "with a minus",
     )
     made.add_argument(
         "--marked", type=Path, metavar="DIR", help="write SVG and PNG of the hits with the place marked (with --part)"
