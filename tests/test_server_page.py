@@ -121,6 +121,7 @@ def search_with(page: Page, path: Path) -> None:
     page.set_input_files("#file", path)
     page.get_by_role("button", name="Find similar drawings").click()
     page.wait_for_selector("#results")
+    page.wait_for_load_state()  # scripts have run
 
 
 def test_upload_and_hits(users: Users, tmp_path: Path) -> None:
@@ -154,7 +155,7 @@ def test_switches_and_filters(users: Users, tmp_path: Path) -> None:
     score = page.locator(".hit", has_text="turned-over.dxf").locator(".score b")
     before = float(score.inner_text())
     page.get_by_label("mirrored").check()
-    page.wait_for_url("**mirrored=true**")
+    expect(score).not_to_have_text(f"{before:.3f}")
     assert float(score.inner_text()) > before + 0.05
     page.get_by_text("Filters", exact=True).click()
     page.get_by_label("Layer").fill("DRILL")
@@ -180,6 +181,7 @@ def test_compare_step_by_step(users: Users, tmp_path: Path) -> None:
     page.locator(".hit", has_text="plate-R2.dxf").get_by_role("link", name="compare").click()
     expect(page.locator("#position")).to_have_text("2 differences")
     assert page.locator(".list ol > li").count() == 2
+    page.wait_for_load_state()
     page.keyboard.press("n")
     expect(page.locator("#position")).to_have_text("1 of 2 differences")
     expect(page.locator(".list li.current")).to_have_count(1)
