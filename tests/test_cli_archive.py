@@ -129,6 +129,29 @@ def test_vanished_files_are_in_reports_all_the_same(made: Path) -> None:
     assert files["html"].read_text(encoding="utf-8").count("data:image/png;base64,iVBOR") >= 2
 
 
+@pytest.mark.parametrize("trouble", ["missing", "damaged"])
+def test_missing_and_damaged_archives_are_one_line(
+    made: Path, trouble: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address, file = str(made / "archive"), str(made / "drawings" / "copy.dxf")
+    if trouble == "missing":
+        address = str(made / "nothing")
+    else:
+        for data in (made / "archive" / "drawings.lance" / "data").iterdir():
+            data.write_bytes(b"nonsense")
+    for command in (
+        ["duplicates"],
+        ["revisions", file],
+        ["search", file, "--part"],
+        ["report", "duplicates", "--out", str(made / "x.csv")],
+        ["export", "--out", str(made / "x.zip")],
+    ):
+        assert main([*command, "--archive", address]) == 1
+        out, err = capsys.readouterr()
+        assert err.startswith("deepdxf: ") and err.count("\n") == 1 and not out
+    assert not (made / "x.csv").exists() and not (made / "x.zip").exists() and not (made / "nothing").exists()
+
+
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Archive:
     """10,000 drawings in 2,500 groups of four."""

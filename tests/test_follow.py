@@ -142,7 +142,7 @@ def test_the_command_ends_well(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "deepdxf", "watch", str(folder), "--archive", str(tmp_path / "archive")]
     options = ["--encoder", "histogram", "--workers", "1", "--every", "0.2", "--json"]
     process = subprocess.Popen([*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    guard = threading.Timer(60, process.kill)
+    guard = threading.Timer(300, process.kill)
     guard.start()
     assert process.stdout
     assert json.loads(process.stdout.readline())["actions"] == {"added": 1}
