@@ -162,7 +162,7 @@ def test_switches_and_filters(users: Users, tmp_path: Path) -> None:
     page.get_by_label("Layer").press("Enter")
     expect(page.locator("#results-heading")).to_have_text("1 hit")
     assert hits(page) == ["small.dxf"]
-    expect(page.locator("#announce")).to_have_text("1 hits")
+    expect(page.locator("#announce")).to_have_text("1 hit")
     assert "layer=DRILL" in page.url and "mirrored=true" in page.url
     page.get_by_label("Filter expression").fill("nothing = 1")
     page.get_by_label("Filter expression").press("Enter")
