@@ -59,7 +59,7 @@ class Base(Fusion):
 
     def __init__(self) -> None:
         learned, descriptor = Learned(shipped_model()), Descriptor()
-        members = [(descriptor, 1.0 - LEARNED_SHARE), (learned, LEARNED_SHARE)]
+        members: list[tuple[Encoder, float]] = [(descriptor, 1.0 - LEARNED_SHARE), (learned, LEARNED_SHARE)]
         super().__init__(f"{learned.id}+{descriptor.id}", members)
 
 

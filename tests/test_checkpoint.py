@@ -18,7 +18,7 @@ from deepdxf.checkpoint import CARD, CONFIG, GRAPH, WEIGHTS, load_model, read_ma
 from deepdxf.collate import arrays
 from deepdxf.encoders.export import export_onnx
 from deepdxf.errors import DeepDXFError, EncoderError
-from tests.encoder_cases import code, embed, model
+from tests.encoder_cases import PIXELS, code, embed, model
 
 
 @pytest.fixture

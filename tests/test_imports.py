@@ -37,7 +37,7 @@ LAYERS = (
     ("optim", "processes", "tracking"),
     ("embed", "archive", "cad_json", "augment", "store", "overlay", "console"),
     ("compare",),
-    ("match", "verify"),
+    ("match", "verify", "fusion"),
     ("align", "calibration", "learned"),
     ("checkpoint",),
     ("encoders",),
@@ -55,7 +55,20 @@ LAYERS = (
 # careful reader's library computes for both (`table`), and writing what a test of the readers needs re-saved (`synth`).
 CAD = {"cadkit": {"reader", "reader_cadkit"}, "ezdxf": {"reader", "reader_bytes", "reader_ezdxf", "table", "synth"}}
 # Slow to load, or not in every install: none of them when the package is imported, or asked for its version.
-HEAVY = {"numpy", "torch", "lancedb", "pyarrow", "ezdxf", "cadkit", "scipy", "shapely", "rich", "h5py", "onnxruntime", "fastapi"}
+HEAVY = {
+    "numpy",
+    "torch",
+    "lancedb",
+    "pyarrow",
+    "ezdxf",
+    "cadkit",
+    "scipy",
+    "shapely",
+    "rich",
+    "h5py",
+    "onnxruntime",
+    "fastapi",
+}
 
 
 # Modules by name; a subpackage is one module, whose parts may import each other.
@@ -122,8 +135,8 @@ def test_who_knows_a_cad_library(library: str) -> None:
 
 # The learning layer: what may import torch. `collate` and `checkpoint` do so in functions, for models are served without.
 LEARNING = {
-    "balance", "checkpoint", "collate", "config", "encoders", "finetune", "gradients", "held_out", "learner", "loader",
-    "masking", "objectives", "optim", "processes", "tracking", "train",
+    "background", "balance", "checkpoint", "collate", "config", "encoders", "finetune", "gradients", "held_out",
+    "learner", "loader", "masking", "objectives", "optim", "processes", "tracking", "train",
 }  # fmt: skip
 SERVING = {
     "checkpoint",
