@@ -1,12 +1,12 @@
 """The shipped model on sources that it never saw, beside everything that it has to beat.
 
-    python experiments/base.py CORPUS --run RUN [--judgements MORE.csv] --out experiments/results/base.json
+    python experiments/base.py CORPUS --run RUN [--judgements ALL.csv] --out experiments/results/base.json
 
 CORPUS holds drawings/, groups.csv, judgements.csv and manifest.csv; RUN is the folder of the training run, on the sources
 "trained_on" of base_sources.json. Searched are all drawings of the corpus, queries are those of the other sources. Rows:
 the descriptor, each code of the model alone and all together (trained, and with the weights that training began with), the
-image network where it is installed, and the fusion that is shipped, with and without verification. 95 % intervals: over
-queries. The second table: shares of the model in the fusion.
+image network where it is installed, and the fusion of descriptor and model, with and without verification. 95 % intervals: over
+queries. The second table: shares of the model in the fusion. Both once more with other judgements, where they are given.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from deepdxf.checkpoint import read_manifest, save_model
 from deepdxf.embed import Embedded, embed_files
 from deepdxf.encoder import Switches, Vectors, load
 from deepdxf.errors import EncoderError
-from deepdxf.evaluate import Evaluation, Rankings, evaluate, rank
+from deepdxf.evaluate import Evaluation, evaluate, rank
 from deepdxf.fusion import LEARNED_SHARE
-from deepdxf.groups import load_groups
+from deepdxf.groups import Protocol, load_groups
 from deepdxf.verify import ranking_overlaps, verified
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
@@ -39,13 +39,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--run", type=Path, required=True)
-    parser.add_argument("--judgements", type=Path, help="instead of those of the corpus")
+    parser.add_argument("--judgements", type=Path, help="to count by as well as by those of the corpus")
     parser.add_argument("--out", type=Path, default=Path("experiments/results/base.json"))
     args = parser.parse_args(argv)
-    everything = load_groups(args.corpus / "groups.csv", args.judgements)
-    test = set(json.loads(Path(__file__).with_name("base_sources.json").read_text())["test"])
-    queries = tuple(query for query in everything.queries if everything.source(query.file) in test)
-    protocol = replace(everything, queries=queries)
+    protocols = {"corpus": questions(args.corpus, None)}
+    if args.judgements:
+        protocols["further judgements"] = questions(args.corpus, args.judgements)
     drawings = [args.corpus / "drawings"]
 
     found = embed_files(drawings, "descriptor", sketches=True)
@@ -65,21 +64,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     vectors["fusion, untrained"] = joined(vectors["descriptor"], vectors["untrained model"], LEARNED_SHARE)
     vectors["fusion"] = joined(vectors["descriptor"], vectors["trained model"], LEARNED_SHARE)
 
-    results = {}
-    print(f"{len(queries)} queries of {len(test)} sources that the model has not seen, in {len(found.files)} drawings")
+    results = {name: tables(name, protocol, found, vectors) for name, protocol in protocols.items()}
+    args.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
+
+
+def questions(corpus: Path, judgements: Path | None) -> Protocol:
+    """The queries of the sources that the model has not seen."""
+    everything = load_groups(corpus / "groups.csv", judgements)
+    test = set(json.loads(Path(__file__).with_name("base_sources.json").read_text())["test"])
+    return replace(everything, queries=tuple(q for q in everything.queries if everything.source(q.file) in test))
+
+
+def tables(title: str, protocol: Protocol, found: Embedded, vectors: dict[str, Vectors]) -> dict[str, object]:
+    """Print both tables; their figures."""
+    results: dict[str, object] = {}
+    print(f"\n{title}: {len(protocol.queries)} queries of sources that the model has not seen")
     print("| encoder | mAP | P@1 | mean of the sources' mAP |\n|---|---:|---:|---:|")
     for name, of in vectors.items():
-        results[name] = row(name, evaluate(rank(found.files, of, protocol.files), protocol))
+        ranking = rank(found.files, of, protocol.files)
+        results[name] = row(name, evaluate(ranking, protocol))
         if name in ("descriptor", "fusion"):
-            ranking = checked(rank(found.files, of, protocol.files), found)
-            results[f"{name}, verified"] = row(f"{name}, first hits verified", evaluate(ranking, protocol))
+            overlaps = ranking_overlaps(ranking, found.sketches, Switches())
+            verified_row = f"{name}, first hits verified"
+            results[verified_row] = row(verified_row, evaluate(verified(ranking, overlaps), protocol))
     print("\n| share of the model | mAP | mean of the sources' mAP |\n|---|---:|---:|")
     for share in SHARES:
         of = joined(vectors["descriptor"], vectors["trained model"], share)
         result = evaluate(rank(found.files, of, protocol.files), protocol)
         results[f"share {share}"] = result.to_json()["metrics"]["mAP"]
         print(f"| {share} | {result.mean('mAP'):.3f} | {result.mean_of_sources('mAP'):.3f} |")
-    args.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
+    return results
 
 
 def untrained_model(run: Path, folder: Path) -> Path:
@@ -101,10 +115,6 @@ def joined(a: Vectors, b: Vectors, share: float) -> Vectors:
 
 def normal(vectors: Vectors) -> Vectors:
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def checked(rankings: Rankings, found: Embedded) -> Rankings:
-    return verified(rankings, ranking_overlaps(rankings, found.sketches, Switches()))
 
 
 def row(name: str, result: Evaluation) -> dict[str, object]:
