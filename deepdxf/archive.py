@@ -276,9 +276,10 @@ class _Facts:
 class Archive:
     """An archive that is open; made by `Archive.create` or `Archive.open`."""
 
-    def __init__(self, address: str, db: Any, table: Any, encoder_id: str) -> None:
+    def __init__(self, address: str, db: Any, table: Any, encoder_id: str, name: str = "") -> None:
         self.address = address
         self.encoder_id = encoder_id
+        self.name = name  # of the encoder, where it was given to `create`
         self.dim: int = table.schema.field("vector").type.list_size
         self._db = db
         self._table = table
@@ -286,13 +287,14 @@ class Archive:
         self._facts: _Facts | None = None
 
     @classmethod
-    def create(cls, address: str | Path, encoder_id: str, dim: int) -> Archive:
+    def create(cls, address: str | Path, encoder_id: str, dim: int, name: str = "") -> Archive:
         """Make an empty archive, or open the one that is there.
 
         Args:
             address: folder, or address such as ``s3://bucket/archive``.
             encoder_id: `Encoder.id` of all its vectors.
             dim: their length.
+            name: by which `encoder.load` finds that encoder again, where it is no named one.
 
         Raises:
             ArchiveError: it cannot be written, or is there and of another encoder.
@@ -305,7 +307,7 @@ class Archive:
             if "://" not in address and os.path.isdir(address) and not _is_archive(address) and os.listdir(address):
                 raise ArchiveError(f"{address} is not empty, and no archive or a damaged one; choose another folder")
             db = _connect(address)
-            about = {"format": str(1 + len(MIGRATIONS)), "encoder": encoder_id, "dim": str(dim)}
+            about = {"format": str(1 + len(MIGRATIONS)), "encoder": encoder_id, "dim": str(dim), "name": name}
             # `about` first: with it, an archive whose making was cut off can be completed
             _ensure_table(db, "about", pa.table({"key": list(about), "value": list(about.values())}))
             recorded = _read_about(db)
@@ -340,7 +342,7 @@ class Archive:
                     f"use that encoder, or index into a new archive"
                 )
             _migrate(db, int(about["format"]), address)
-            return cls(address, db, db.open_table("drawings"), about["encoder"])
+            return cls(address, db, db.open_table("drawings"), about["encoder"], about.get("name", ""))
 
     def __len__(self) -> int:
         with database_errors(self.address):
@@ -868,10 +870,21 @@ class Archive:
 
 
 def encoder_name(archive: Archive) -> str:
-    """Name of the encoder that an archive was made with. Raises EncoderError when this version does not have it."""
+    """Name of the encoder that an archive was made with, for `encoder.load`; of a trained model its folder.
+
+    Raises:
+        EncoderError: this version does not have it, or there is another model in the folder by now.
+    """
     for name, (module, cls, _) in ENCODERS.items():
         if getattr(importlib.import_module(module), cls).id == archive.encoder_id:
             return name
+    if archive.name:
+        if load_encoder(archive.name).id == archive.encoder_id:
+            return archive.name
+        raise EncoderError(
+            f"the archive was made with model {archive.encoder_id!r}, but {archive.name} holds another one now; "
+            "bring it back, or index into a new archive"
+        )
     raise EncoderError(
         f"the archive was made with encoder {archive.encoder_id!r}, which this version does not have; index into a new one"
     )

@@ -110,8 +110,11 @@ def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> float:
     return round(float(a @ b) / length, 6) if length > 0 else 0.0
 
 
+FUSED = "descriptor+"  # before the folder of a model: both as one encoder
+
+
 def load(name: str = "descriptor") -> Encoder:
-    """The encoder of that name; the path of a folder is a trained model.
+    """The encoder of that name; the path of a folder is a trained model, ``descriptor+FOLDER`` both together.
 
     Raises:
         EncoderError: the name is unknown, the model cannot be read, or an extra is needed that is not installed.
@@ -119,8 +122,18 @@ def load(name: str = "descriptor") -> Encoder:
     if name in ENCODERS:
         module, cls, _ = ENCODERS[name]
         encoder: Encoder = getattr(importlib.import_module(module), cls)()
+    elif name.startswith(FUSED) and Path(name.removeprefix(FUSED)).is_dir():
+        encoder = importlib.import_module("deepdxf.fusion").with_descriptor(name.removeprefix(FUSED))
     elif Path(name).is_dir():
         encoder = importlib.import_module("deepdxf.learned").Learned(name)
     else:
         raise EncoderError(f"unknown encoder {name!r}; known are {', '.join(ENCODERS)}, and folders of trained models")
     return encoder
+
+
+def lasting_name(name: str) -> str:
+    """The name by which `load` finds the same encoder from any folder: paths of models are made absolute."""
+    if name in ENCODERS:
+        return name
+    prefix = FUSED if name.startswith(FUSED) else ""
+    return prefix + str(Path(name.removeprefix(prefix)).absolute())

@@ -40,7 +40,7 @@ def index_folders(
         options: as of `Archive.index`.
     """
     search_encoder = encoder.load(name)
-    archive = Archive.create(address, search_encoder.id, search_encoder.dim)
+    archive = Archive.create(address, search_encoder.id, search_encoder.dim, encoder.lasting_name(name))
     ingest = Ingest(partial(encoder.load, name), reader.read, render.thumbnail if thumbnails else None)
     return archive, archive.index(paths, ingest, **options)
 

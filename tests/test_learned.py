@@ -93,6 +93,26 @@ def test_loaded_by_the_path_of_its_folder(folder: Path, learned: Learned) -> Non
     assert set(similarity.codes) == {"sequence", "geometry"}
 
 
+def test_an_archive_finds_its_model_again(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Indexed by a relative path, searched from another folder; another model in its place is refused."""
+    pytest.importorskip("lancedb")
+    from deepdxf.archive import Archive, encoder_name, encoder_of
+
+    shutil.copytree(folder, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    for name in ("model", "descriptor+model"):
+        made = encoder.load(name)
+        archive = Archive.create(tmp_path / f"{name} archive", made.id, made.dim, encoder.lasting_name(name))
+        monkeypatch.chdir(tmp_path.parent)
+        assert encoder_of(Archive.open(archive.address)).id == made.id
+        monkeypatch.chdir(tmp_path)
+    assert encoder.load("descriptor+model").encode([sheet(3)]).shape == (1, made.dim)
+    settings = json.loads((tmp_path / "model" / CONFIG).read_text())
+    (tmp_path / "model" / CONFIG).write_text(json.dumps(settings | {"id": "other"}))
+    with pytest.raises(EncoderError, match="holds another one now"):
+        encoder_name(Archive.open(tmp_path / "descriptor+model archive"))
+
+
 def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(
         EncoderError, match=r"unknown encoder '.*nowhere'; known are descriptor, .*, and folders of trained"
