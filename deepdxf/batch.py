@@ -205,9 +205,7 @@ class _Worker:
             except OSError:
                 return
 
-    def attend(
-        self, queue: _Queue[Any], ready: bool, timeout_s: float, memory_mb: int
-    ) -> Iterator[Outcome[Any, Any]]:
+    def attend(self, queue: _Queue[Any], ready: bool, timeout_s: float, memory_mb: int) -> Iterator[Outcome[Any, Any]]:
         """Yield what the worker has sent, if it is ``ready``, and end it when a limit or it itself says so."""
         # only one that is silent can have run over a limit: a slow consumer of outcomes is not its fault
         reason = "" if ready else self.overrun(timeout_s, memory_mb)

@@ -65,7 +65,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "first half of the sources": row(learned(half)),
         "second half of the sources": row(learned(~half)),
     }
-    print("| whitening learned on | mAP | queries of the first half | queries of the second half |\n|---|---:|---:|---:|")
+    print(
+        "| whitening learned on | mAP | queries of the first half | queries of the second half |\n|---|---:|---:|---:|"
+    )
     for name, values in results.items():
         print(f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} |")
     save_whitenings(args.ship, shipped)

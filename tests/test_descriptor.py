@@ -134,10 +134,33 @@ def test_shipped_frequencies_belong_to_this_id(tmp_path):
     ):
         digest = hashlib.sha256(data["idf"].tobytes()).hexdigest()[:16]
     # another table makes other vectors: then raise the number in `Descriptor.id`, so that archives notice
-    assert (d.Descriptor.id, digest) == ("descriptor-1", PINNED)
+    assert (d.Descriptor.id, digest) == ("descriptor-2", PINNED)
+
+
+def test_shipped_whitenings_belong_to_this_id(tmp_path):
+    shipped = d.shipped_whitenings()
+    assert list(shipped) == list(d.GRIDS)
+    for centre, matrix in shipped.values():
+        assert centre.shape == (d.CHANNELS * d.CELLS**2,) and matrix.shape == (len(centre), d.GRID_KEPT)
+    path = tmp_path / "w.npz"
+    d.save_whitenings(path, shipped)
+    digest = hashlib.sha256()
+    with np.load(path) as data:
+        for name in sorted(data.files):
+            field = name.rpartition("/")[2]
+            np.testing.assert_array_equal(data[name], getattr(shipped[name.rpartition("/")[0]], field))
+            digest.update(data[name].tobytes())
+    assert (d.Descriptor.id, digest.hexdigest()[:16]) == ("descriptor-2", PINNED_WHITENING)
+
+
+def test_without_whitening_the_grids_stay_as_they_are():
+    plain = d.Descriptor(whitenings={})
+    assert plain.dim == d.Descriptor().dim + 2 * (d.CHANNELS * d.CELLS**2 - d.GRID_KEPT)
+    assert plain.codes["geometry"].stop == plain.dim
 
 
 PINNED = "187103218437db99"
+PINNED_WHITENING = "29d1209bbed16570"
 
 
 # --- the vector ---

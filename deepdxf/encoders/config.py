@@ -100,8 +100,8 @@ class EncoderConfig:
         by_size = SIZES[self.size]
         for field in fields(self):
             value = getattr(self, field.name)
-            least = 0 if field.name in by_size or field.name in ("pixels", "whitening") else 1
-            if type(value) is int and value < least:
+            least = 0 if field.name in ("pixels", "whitening") else 1
+            if type(value) is int and value < (0 if field.name in by_size else least):
                 raise EncoderError(f"{field.name} must be at least {least}, not {value}")
         head = (self.width or by_size["width"]) / (self.heads or by_size["heads"])
         if head % 2:
