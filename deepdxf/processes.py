@@ -114,5 +114,6 @@ def processes(config: DistributedConfig) -> Iterator[Processes]:
         ) from error
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
+        dist.barrier()  # none may leave while another still waits for it
     finally:
         dist.destroy_process_group()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,11 @@ from hypothesis import settings
 
 settings.register_profile("deepdxf", deadline=None)  # no test asserts on time
 settings.load_profile("deepdxf")
+
+# A shell starts what it runs in the background with interrupts ignored, and children inherit that: the tests that
+# interrupt a command would then wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -606,9 +606,9 @@ def test_unknown_encoders(run: Any, made: Path, drawing: Path, tmp_path: Path) -
 def test_the_encoder_of_an_archive() -> None:
     for name in ("descriptor", "histogram", "raster", "phash"):
         encoder = load(name)
-        assert type(encoder_of(SimpleNamespace(encoder_id=encoder.id))) is type(encoder)
+        assert type(encoder_of(SimpleNamespace(encoder_id=encoder.id, name=""))) is type(encoder)
     with pytest.raises(EncoderError, match="made with encoder 'descriptor-0'"):
-        encoder_of(SimpleNamespace(encoder_id="descriptor-0"))
+        encoder_of(SimpleNamespace(encoder_id="descriptor-0", name=""))
 
 
 # --- bad input: archives and filters ---------------------------------------------------------------------------------
