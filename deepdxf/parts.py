@@ -14,7 +14,7 @@ Of several places in one drawing the best is told. Lengths count: a detail at an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,16 +60,44 @@ class Detail:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where the detail lies in a drawing."""
+
+    box: Box  # of the detail there, coordinates of the drawing
+    share: float  # of the detail's strokes that lie over equal ones there, 0 … 1
+    rotation: float  # degrees by which the detail is turned there
+    mirrored: bool
+    scale: float = 1.0  # lengths there for lengths in the detail
+
+
+@dataclass(frozen=True)
 class PartHit:
     """A drawing that contains the detail."""
 
     id: str
     path: str
     root: str
-    share: float  # of the detail's strokes, 0 … 1
-    place: Box  # box of the detail there, coordinates of the drawing
-    rotation: float  # degrees by which the detail is turned there
-    mirrored: bool
+    places: tuple[Place, ...]  # at least one, best first
+
+    @property
+    def share(self) -> float:
+        """Of the best place, as are the others."""
+        return self.places[0].share
+
+    @property
+    def place(self) -> Box:
+        """Its box."""
+        return self.places[0].box
+
+    @property
+    def rotation(self) -> float:
+        """Degrees by which the detail is turned there."""
+        return self.places[0].rotation
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the detail is mirrored there."""
+        return self.places[0].mirrored
 
 
 @dataclass(frozen=True)
@@ -128,6 +156,7 @@ def find_parts(
     workers: int | None = None,
     timeout_s: float = 120.0,
     quiet: bool = True,
+    progress: Callable[[int, int], None] | None = None,
 ) -> PartSearch:
     """The drawings of an archive that contain a detail.
 
@@ -140,6 +169,7 @@ def find_parts(
         depth: drawings that are read at most.
         workers, timeout_s: of reading, see `read_many`.
         quiet: no progress bar.
+        progress: called with the number of drawings done and of drawings to do, first with 0; what it raises ends the search.
 
     Raises:
         DeepDXFError: another size is asked for.
@@ -163,13 +193,19 @@ def find_parts(
     failed: dict[str, str] = {}
     stream = read_many(tasks, _Lay(detail, switches), workers=workers, timeout_s=timeout_s)
     with progress_bar("laying", len(tasks), quiet) as step, closing(stream):  # type: ignore[type-var]
-        for outcome in stream:
+        if progress:
+            progress(0, len(tasks))
+        for number, outcome in enumerate(stream, 1):
             step()
+            if progress:
+                progress(number, len(tasks))
             row = tasks[outcome.item]
             if outcome.error is not None:
                 failed[row["path"]] = without_path(outcome.error, str(outcome.item))
             elif outcome.value is not None and outcome.value["share"] >= min_share:
-                hits.append(PartHit(row["id"], row["path"], row["root"], **outcome.value))
+                found = outcome.value
+                place = Place(found["place"], found["share"], found["rotation"], found["mirrored"])
+                hits.append(PartHit(row["id"], row["path"], row["root"], (place,)))
     hits.sort(key=lambda hit: (-hit.share, hit.id))
     left = len(able) - len(tried)
     return PartSearch(tuple(hits[:k]), len(detail.pen.kind), len(rows), len(tried), left, dict(sorted(failed.items())))
