@@ -42,7 +42,7 @@ $(VENV)/.dev: $(VENV)/.base
 # Newest versions that pyproject.toml allows, as constraints for the next install
 lock:
 	$(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet -e ".[train,serve,report,bench,dev]"
+	$(VENV)-lock/bin/python -m pip install --quiet -e ".[train,serve,report,bench,maps,dev]"
 	$(VENV)-lock/bin/python -m pip freeze --exclude-editable --exclude pip --exclude setuptools > constraints.txt
 	rm -rf $(VENV)-lock
 

@@ -22,7 +22,7 @@ import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -252,19 +252,8 @@ def compare(
     Raises:
         DeepDXFError: the tolerance is not a number above 0.
     """
-    if tolerance is not None and not 0 < tolerance < np.inf:
-        raise DeepDXFError(f"a tolerance of {tolerance}; it must be a number above 0, in drawing units")
-    swapped = _key(a) > _key(b)  # one order for each pair of drawings: both ways give the same
+    alignment, matching, swapped = matched(a, b, tolerance=tolerance, rotation=rotation, mirror=mirror, scale=scale)
     first, second = (b, a) if swapped else (a, b)
-    units = (a.unit_mm or 1.0) / (b.unit_mm or 1.0)
-    given = tolerance if tolerance is None or not swapped else tolerance / units
-    limit = given or default_tolerance(second)
-    found = align(first, second, rotation=rotation, mirror=mirror, scale=scale, tolerance=limit)
-    laid = transform(first, found.matrix) if found.moves else first
-    matching = match(laid, second, limit)
-    alignment = found.inverse() if swapped else found
-    if swapped:
-        matching = _swapped(matching)
     laid = transform(a, alignment.matrix) if alignment.moves else a
     score = None
     if encoder is not None:
@@ -284,6 +273,43 @@ def compare(
         regions=describer.regions(),
         notes=tuple(_notes(a, b, alignment, matching)),
     )
+
+
+class Matched(NamedTuple):
+    """Two drawings laid over each other, and which of their entities are the same."""
+
+    alignment: Alignment  # of a onto b
+    matching: Matching  # of a and b
+    swapped: bool  # whether b was laid over a to find it
+
+
+def matched(
+    a: Drawing,
+    b: Drawing,
+    *,
+    tolerance: float | None = None,
+    rotation: Rotation = "none",
+    mirror: bool = False,
+    scale: Scale = "units",
+) -> Matched:
+    """What `compare` describes, with its arguments.
+
+    Raises:
+        DeepDXFError: the tolerance is not a number above 0.
+    """
+    if tolerance is not None and not 0 < tolerance < np.inf:
+        raise DeepDXFError(f"a tolerance of {tolerance}; it must be a number above 0, in drawing units")
+    swapped = _key(a) > _key(b)  # one order for each pair of drawings: both ways give the same
+    first, second = (b, a) if swapped else (a, b)
+    units = (a.unit_mm or 1.0) / (b.unit_mm or 1.0)
+    given = tolerance if tolerance is None or not swapped else tolerance / units
+    limit = given or default_tolerance(second)
+    found = align(first, second, rotation=rotation, mirror=mirror, scale=scale, tolerance=limit)
+    laid = transform(first, found.matrix) if found.moves else first
+    matching = match(laid, second, limit)
+    if swapped:
+        return Matched(found.inverse(), _swapped(matching), True)
+    return Matched(found, matching, False)
 
 
 def _key(drawing: Drawing) -> bytes:

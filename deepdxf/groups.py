@@ -154,6 +154,23 @@ def read_members(path: Path) -> list[Member]:
     return members
 
 
+def families(members: Sequence[Member]) -> dict[str, int]:
+    """Number of the family of each file, from 0: files that groups of any kind join, directly or through others."""
+    root: dict[str, str] = {}  # of files and groups; union by path halving
+
+    def find(node: str) -> str:
+        while root.setdefault(node, node) != node:
+            root[node] = root[root[node]]
+            node = root[node]
+        return node
+
+    for member in members:
+        root[find(f"group {member.group}")] = find(f"file {member.file}")
+    number: dict[str, int] = {}
+    files = sorted({member.file for member in members})
+    return {file: number.setdefault(find(f"file {file}"), len(number)) for file in files}
+
+
 def read_sources(groups: Path) -> dict[str, str]:
     """Source by file, as the manifest.csv beside a groups.csv names them; empty without one.
 

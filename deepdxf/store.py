@@ -38,7 +38,7 @@ from deepdxf.drawing import N_SCALARS, BoolArray, Drawing, FloatArray, IntArray,
 from deepdxf.errors import GroupsError, StoreError
 from deepdxf.files import find_files, portable, relative_names, replacing, without_path
 from deepdxf.fingerprint import NOTHING, canonical_hash
-from deepdxf.groups import FAMILY, read_members, read_sources, source_of
+from deepdxf.groups import FAMILY, families, read_members, read_sources, source_of
 from deepdxf.reader import read
 
 FORMAT = 1
@@ -425,23 +425,12 @@ class _Members:
     @classmethod
     def read(cls, path: Path) -> _Members:
         members = read_members(path)
-        root: dict[str, str] = {}  # of files and groups; union by path halving
-
-        def find(node: str) -> str:
-            while root.setdefault(node, node) != node:
-                root[node] = root[root[node]]
-                node = root[node]
-            return node
-
         group: dict[str, str] = {}
         kind = {member.group: member.kind for member in members}
         for member in members:
-            root[find(f"group {member.group}")] = find(f"file {member.file}")
             if kind[group.setdefault(member.file, member.group)] == FAMILY:
                 group[member.file] = member.group
-        number: dict[str, int] = {}
-        family = {file: number.setdefault(find(f"file {file}"), len(number)) for file in sorted(group)}
-        return cls(family, group, kind, read_sources(path))
+        return cls(families(members), group, kind, read_sources(path))
 
 
 def _write_labels(folder: Path, names: Sequence[str], members: _Members | None) -> None:

@@ -31,13 +31,13 @@ LAYERS = (
     ("decisions",),
     ("finetune",),
     ("train",),
-    ("learner", "held_out", "background"),
+    ("learner", "held_out", "background", "probe"),
     ("masking", "loader", "config"),
     ("gradients",),
     ("optim", "processes", "tracking"),
     ("embed", "archive", "cad_json", "augment", "store", "overlay", "console"),
     ("compare",),
-    ("match", "verify", "fusion"),
+    ("match", "verify", "fusion", "inventory"),
     ("align", "calibration", "learned"),
     ("checkpoint",),
     ("encoders",),
@@ -47,7 +47,7 @@ LAYERS = (
     ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary"),
     ("reader_codes", "reader_bytes"),
     ("table",),
-    ("geometry", "text", "files", "watch", "sampler", "objectives", "whitening"),
+    ("geometry", "text", "files", "watch", "sampler", "objectives", "projection", "whitening"),
     ("drawing",),
     ("errors", "__init__"),
 )
@@ -136,7 +136,7 @@ def test_who_knows_a_cad_library(library: str) -> None:
 # The learning layer: what may import torch. `collate` and `checkpoint` do so in functions, for models are served without.
 LEARNING = {
     "background", "balance", "checkpoint", "collate", "config", "encoders", "finetune", "gradients", "held_out",
-    "learner", "loader", "masking", "objectives", "optim", "processes", "tracking", "train",
+    "learner", "loader", "masking", "objectives", "optim", "probe", "processes", "tracking", "train",
 }  # fmt: skip
 SERVING = {
     "checkpoint",
@@ -152,7 +152,7 @@ def test_only_the_learning_layer_knows_torch() -> None:
 
 def test_learning_is_imported_by_nothing_but_the_commands_about_it() -> None:
     importers = {module for module in MODULES if (LEARNING - SERVING) & set(own(module))}
-    assert importers <= LEARNING | {"cli_train"}
+    assert importers <= LEARNING | {"cli_plot", "cli_train"}
 
 
 @pytest.mark.parametrize(
