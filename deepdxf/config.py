@@ -34,6 +34,8 @@ from deepdxf.tracking import TrackingConfig
 Count = Annotated[int, Meta(ge=0)]
 Number = Annotated[int, Meta(ge=1)]
 Share = Annotated[float, Meta(ge=0.0, lt=1.0)]
+Part = Annotated[float, Meta(gt=0.0, le=1.0)]
+Whole = Annotated[float, Meta(ge=0.0, le=1.0)]
 Scalar = int | float | str | bool | None
 Option = int | float | str | bool | None | tuple[int | float | str, ...]
 
@@ -50,6 +52,9 @@ class DataConfig:
     by_source: bool = True  # drawings of one source (repo of manifest.csv, else first folder) are not parted either
     test: Share = 0.2  # share that is held out first, and measured once at the end
     validation: Share = 0.2  # share of the rest that decides when to stop; with folds, one fold in turn
+    amount: Part = 1.0  # share of the training part that is trained on; the other parts stay as they are
+    labels: Whole = 1.0  # share of the training part whose families objectives that need labels are told
+    same: Literal["family", "content", "off"] = "family"  # drawings that are no negatives of each other, alike in what
     folds: Count = 0  # parts of the rest for cross-validation; 0: one split into training and validation
     workers: Count = 2  # processes that make views and codes; the result does not depend on it
 
@@ -168,7 +173,7 @@ def from_dict(tree: Mapping[str, Any]) -> TrainConfig:
     return config
 
 
-def varied(config: TrainConfig, values: Mapping[str, Scalar]) -> TrainConfig:
+def varied(config: TrainConfig, values: Mapping[str, Any]) -> TrainConfig:
     """The configuration with other values at some dotted keys."""
     tree = to_dict(config)
     tree["grid"] = {}

@@ -20,7 +20,7 @@ import pickle
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -34,7 +34,7 @@ from deepdxf.background import Background
 from deepdxf.batch import progress_bar
 from deepdxf.checkpoint import load_model, save_model
 from deepdxf.config import TrainConfig
-from deepdxf.drawing import IntArray
+from deepdxf.drawing import BoolArray, IntArray
 from deepdxf.encoder import load as load_encoder
 from deepdxf.encoders.dual import DualEncoder
 from deepdxf.errors import DeepDXFError
@@ -48,7 +48,7 @@ from deepdxf.loader import Key, Loader, Plan, Samples
 from deepdxf.optim import average, ema_decay, lr_share, optimiser_for, set_lr
 from deepdxf.processes import Processes, processes
 from deepdxf.report import write_json
-from deepdxf.store import Store, components, split
+from deepdxf.store import EMPTY_HASH, Store, components, split
 from deepdxf.synth import generate
 from deepdxf.tracking import Tracker
 from deepdxf.watch import Watch
@@ -60,7 +60,7 @@ NEVER = 1 << 60  # a number of steps
 VALIDATION_EPOCH = (
     1 << 30
 )  # "epoch" of the views of validation drawings: the same every time, and never one of training
-MODEL, START, LOSS = 1, 2, 3  # first number of seeds, by what they are for
+MODEL, START, LOSS, AMOUNT, LABELS = 1, 2, 3, 4, 5  # first number of seeds, by what they are for
 
 
 class NotFinite(Exception):
@@ -107,20 +107,35 @@ class Data:
     validation: IntArray
     test: IntArray
     protocol: Protocol | None = None  # questions that groups.csv knows
+    same: str = "family"  # see `DataConfig.same`
+    labelled: BoolArray | None = None  # (n,) drawings of the store whose families are told as labels; None: all
 
     @cached_property
     def connected(self) -> IntArray:
         """(n,) number of the group of same drawings, by content and family, of every drawing."""
         return components(self.store, by_source=False)
 
+    def alike(self, rows: IntArray) -> tuple[IntArray, BoolArray]:
+        """Drawings that are no negatives of each other: (b,) their groups, −1 = none, and (b, b) whether two are."""
+        if self.same == "family":
+            return self.connected[rows], self.store.same_matrix(rows)
+        content = self.store.hashes[rows] if self.same == "content" else np.full(len(rows), EMPTY_HASH)
+        known = content != EMPTY_HASH
+        same = (content[:, None] == content) & known | np.eye(len(rows), dtype=bool)
+        return np.where(known, content, -1), same
+
     def facts(self, batch: Sequence[Key], step: int, steps: int) -> Facts:
         """What is known of the drawings of a batch."""
         rows = np.concatenate([key.rows for key in batch]).astype(np.int64)
+        groups, same = self.alike(rows)
+        labels = self.store.families[rows]
+        if self.labelled is not None:
+            labels = np.where(self.labelled[rows], labels, -1)
         return Facts(
             torch.from_numpy(np.searchsorted(self.train, rows)),
-            torch.from_numpy(self.connected[rows]),
-            torch.from_numpy(self.store.families[rows]),
-            torch.from_numpy(self.store.same_matrix(rows)),
+            torch.from_numpy(groups),
+            torch.from_numpy(labels),
+            torch.from_numpy(same),
             step,
             steps,
         )
@@ -221,9 +236,20 @@ def part(store: Store, protocol: Protocol | None, config: TrainConfig, fold: int
     data = config.data
     folds = data.folds or (max(round(1 / data.validation), 2) if data.validation else 1)
     parts = split(store, data.test, folds, config.seed, by_source=data.by_source)
-    if folds == 1:
-        return Data(store, parts.folds[0], np.zeros(0, np.int64), parts.test, protocol)
-    return Data(store, parts.train(fold), parts.folds[fold], parts.test, protocol)
+    training, validation = parts.folds[0], np.zeros(0, np.int64)
+    if folds > 1:
+        training, validation = parts.train(fold), parts.folds[fold]
+    return limited(Data(store, training, validation, parts.test, protocol), config)
+
+
+def limited(data: Data, config: TrainConfig) -> Data:
+    """The data with as much of its training part, and as much known of it, as the configuration wants."""
+    labelled, n = None, len(data.store)
+    if config.data.labels < 1.0:
+        labelled = np.random.default_rng([LABELS, config.seed]).random(n) < config.data.labels
+    chosen = np.random.default_rng([AMOUNT, config.seed]).permutation(data.train)
+    training = np.sort(chosen[: math.ceil(config.data.amount * len(chosen))])
+    return replace(data, train=training, same=config.data.same, labelled=labelled)
 
 
 def plan_of(config: TrainConfig, data: Data, among: Processes) -> Plan:
@@ -257,6 +283,7 @@ def fit(
     *,
     model: DualEncoder | None = None,
     judge: Callable[[DualEncoder], dict[str, float]] | None = None,
+    samples: Samples | None = None,
     resume: bool = False,
     quiet: bool = False,
     among: Processes | None = None,
@@ -269,6 +296,7 @@ def fit(
         folder: of the run, which exists.
         model: to start from; none: a new one of ``config.encoder``.
         judge: figures of a model, of which "score" decides; none: `config.stopping.measure` on the validation part.
+        samples: that make the views; none: those of the configuration.
         resume: go on from the folder's checkpoint, if it has one.
         quiet: no progress bar, and messages only in log.txt.
         among: this process among several.
@@ -303,7 +331,8 @@ def fit(
         tracker = Tracker(folder if among.first else None, config.tracking, run, step=progress.step, quiet=quiet)
         stack.enter_context(tracker)
         tick = stack.enter_context(progress_bar("training", steps - progress.step, quiet or not among.first))
-        loader = Loader(Samples(data.store, config.views, config.encoder, config.seed), config.data.workers)
+        samples = samples or Samples(data.store, config.views, config.encoder, config.seed)
+        loader = Loader(samples, config.data.workers)
         if progress.step:
             tracker.log(f"going on after step {progress.step} of {steps}")
         stopped = "all steps done"
@@ -462,7 +491,8 @@ class State:
         """
         saved = read_state(path)
         try:
-            differing = difference(saved["config"], configuration.to_dict(self.config))
+            then = configuration.from_dict(saved["config"])  # keys that it lacks are younger, and had their defaults
+            differing = difference(configuration.to_dict(then), configuration.to_dict(self.config))
             if differing:
                 raise TrainingError(f"{path} was made with another {differing}; take the same, or another folder")
             self.learner.load_state_dict(saved["learner"])

@@ -53,6 +53,7 @@ OTHERS: dict[str, tuple[Any, dict[str, Any]]] = {
     "pixels": (PIXELS, {}),
     "raster_width": (16, {"pixels": PIXELS}),
     "raster_weight": (0.6, {"pixels": PIXELS}),
+    "join": ("lengths", {}),
     "whitening": (16, {}),
 }
 ELSEWHERE = {"blocks"}  # read before the encoders: see test_learned

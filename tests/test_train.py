@@ -24,7 +24,7 @@ from deepdxf import train
 from deepdxf.config import TrainConfig
 from deepdxf.drawing import Drawing
 from deepdxf.errors import DeepDXFError
-from deepdxf.loader import Loader, Plan, Samples
+from deepdxf.loader import Key, Loader, Plan, Samples
 from deepdxf.store import Store
 from deepdxf.train import BEST, CHECKPOINT, Data, fit, part, prepared, read_state, run
 
@@ -460,3 +460,59 @@ def test_settings_that_do_not_fit(overrides: list[str], message: str, store: Pat
     with pytest.raises(DeepDXFError, match=message) as error:
         fitted(small(store, "multimodal", *overrides), tmp_path)
     assert "\n" not in str(error.value)
+
+
+# --- parts of the data -----------------------------------------------------------------------------------------------
+
+
+def test_less_data_is_a_part_of_more_and_the_test_stays(store: Path) -> None:
+    found = [parted(small(store, "tiny", f"data.amount={amount}")) for amount in (0.1, 0.5, 1.0)]
+    sizes = [len(data.train) for data in found]
+    assert sizes == [int(np.ceil(share * sizes[2])) for share in (0.1, 0.5, 1.0)]
+    assert set(found[0].train) < set(found[1].train) < set(found[2].train)
+    for data in found:
+        np.testing.assert_array_equal(data.test, found[2].test)
+        np.testing.assert_array_equal(data.validation, found[2].validation)
+
+
+def test_what_objectives_are_told_of_the_same_drawings(tmp_path: Path) -> None:
+    names = {f"{i}.dxf": plate(i) for i in range(12)} | {"copy.dxf": plate(0)}
+    (tmp_path / "groups.csv").write_text("file,group_id\n1.dxf,a\n2.dxf,a\n3.dxf,b\n4.dxf,b\n", encoding="utf-8")
+    Store.write(tmp_path / "store", names, groups=tmp_path / "groups.csv")
+    facts = {}
+    for same in ("family", "content", "off"):
+        config = small(tmp_path / "store", "tiny", "data.test=0", "data.validation=0", f"data.same={same}")
+        data = part(Store.open(tmp_path / "store"), None, config)
+        facts[same] = data.facts([Key(0, 0, 0, tuple(range(13)))], 0, 1)
+    place = {name: i for i, name in enumerate(Store.open(tmp_path / "store").names)}
+    copies, family = (place["0.dxf"], place["copy.dxf"]), (place["1.dxf"], place["2.dxf"])
+    for same, (of_copies, of_family) in {"family": (1, 1), "content": (1, 0), "off": (0, 0)}.items():
+        assert facts[same].same[copies] == of_copies and facts[same].same[family] == of_family
+        groups = facts[same].groups
+        assert bool(groups[copies[0]] == groups[copies[1]] != -1) == bool(of_copies)
+        assert bool(groups[family[0]] == groups[family[1]] != -1) == bool(of_family)
+        assert facts[same].same.diagonal().all()
+        assert int((facts[same].labels >= 0).sum()) == 4
+
+
+def test_labels_of_a_share_are_told(tmp_path: Path) -> None:
+    files = {f"{i:02d}.dxf": plate(i) for i in range(40)}
+    lines = "".join(f"{name},{i // 2}\n" for i, name in enumerate(files))
+    (tmp_path / "groups.csv").write_text("file,group_id\n" + lines, encoding="utf-8")
+    Store.write(tmp_path / "store", files, groups=tmp_path / "groups.csv")
+    for share, least, most in ((0.0, 0, 0), (0.5, 10, 30), (1.0, 40, 40)):
+        config = small(tmp_path / "store", "tiny", "data.test=0", "data.validation=0", f"data.labels={share}")
+        data = part(Store.open(tmp_path / "store"), None, config)
+        known = int((data.facts([Key(0, 0, 0, tuple(range(40)))], 0, 1).labels >= 0).sum())
+        assert least <= known <= most
+
+
+def test_a_checkpoint_from_before_a_setting_was_there(store: Path, tmp_path: Path) -> None:
+    config = small(store, "tiny", "stopping.steps=1")
+    fitted(config, tmp_path)
+    state = read_state(tmp_path / CHECKPOINT)
+    del state["config"]["data"]["amount"]
+    train.write_state(tmp_path / CHECKPOINT, state)
+    fitted(config, tmp_path, resume=True)
+    with pytest.raises(DeepDXFError, match=r"was made with another data.amount"):
+        fitted(small(store, "tiny", "stopping.steps=1", "data.amount=0.5"), tmp_path, resume=True)

@@ -18,6 +18,7 @@ Adjacency = Literal["successor", "overlap"]
 Layer = Literal["ggnn", "gcn", "sage", "gin"]
 Readout = Literal["jk", "codebook"]
 BlockMethod = Literal["views", "tiles", "chunks"]
+Join = Literal["cosines", "lengths"]
 
 # What a size sets. tiny is for tests, small for experiments on two cores, base is what is shipped.
 SIZES: Mapping[Size, Mapping[str, int]] = {
@@ -70,7 +71,7 @@ class EncoderConfig:
     graph_width: int = 0
     graph_layers: int = 0
     blocks: BlockMethod = "views"  # how sheets are cut, see `deepdxf.graph.blocks`
-    block_layers: int = 1  # of attention over the blocks of a drawing
+    block_layers: int = 1  # of attention over the blocks of a drawing; 0: they are pooled as they are
     readout: Readout = "codebook"  # `jk`, or `codebook`: a bag of learned codewords beside it
     codewords: int = 0  # of the codebook, half of them for single entities, half for entities with their surroundings
     sharpness: float = 20.0  # factor of the cosines to codewords before the softmax
@@ -86,6 +87,7 @@ class EncoderConfig:
     head_across: int = 1024  # width of the projections across codes
     sequence_weight: float = 0.5  # share of the sequence code beside the geometry code in the cosine of served vectors
     raster_weight: float = 0.3  # share of the raster code in it, where there is one
+    join: Join = "cosines"  # of served codes: cosines by these shares; `lengths`: a longer vector counts more
     whitening: int = 0  # numbers of each code that are served, decorrelated on training drawings; 0: codes as they are
 
     def __post_init__(self) -> None:
@@ -100,7 +102,7 @@ class EncoderConfig:
         by_size = SIZES[self.size]
         for field in fields(self):
             value = getattr(self, field.name)
-            least = 0 if field.name in ("pixels", "whitening") else 1
+            least = 0 if field.name in ("pixels", "whitening", "block_layers") else 1
             if type(value) is int and value < (0 if field.name in by_size else least):
                 raise EncoderError(f"{field.name} must be at least {least}, not {value}")
         head = (self.width or by_size["width"]) / (self.heads or by_size["heads"])

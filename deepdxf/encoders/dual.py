@@ -109,14 +109,16 @@ class DualEncoder(nn.Module):
         """(b, d) float32 vectors to serve: unit length, or zeros for a drawing without entities.
 
         Each code's vector, whitened where the model is, at unit length, times the square root of its weight, one after
-        the other: the dot product of two drawings is the weighted mean of their cosines by code.
+        the other: the dot product of two drawings is the weighted mean of their cosines by code. With ``join`` "lengths"
+        the vectors stand side by side as they are, and the whole is brought to unit length.
         """
+        vectors = {name: self._whitened(name, encoded.vector.float()) for name, encoded in self(batch).items()}
+        there = (batch.start.diff() > 0)[:, None]
+        if self.config.join == "lengths":
+            return F.normalize(torch.cat(list(vectors.values()), dim=1), dim=1, eps=EPS) * there
         weights = self._weights()
-        parts = [
-            weights[name] ** 0.5 * F.normalize(self._whitened(name, encoded.vector.float()), dim=1, eps=EPS)
-            for name, encoded in self(batch).items()
-        ]
-        return torch.cat(parts, dim=1) * (batch.start.diff() > 0)[:, None]
+        parts = [weights[name] ** 0.5 * F.normalize(vector, dim=1, eps=EPS) for name, vector in vectors.items()]
+        return torch.cat(parts, dim=1) * there
 
     def _weights(self) -> dict[str, float]:
         """Share of each code in the cosine of served vectors."""
