@@ -264,11 +264,14 @@ def robust_frame(box: FloatArray) -> FloatArray:
     becomes more than ten times shorter. Such entities are lost points, exploded dimensions and extents of 1e10 that
     would shrink the part to a dot. Fewer than four entities have no strays. Returns zeros for no box.
     """
-    box = box[np.isfinite(box).all(axis=1)]
+    sound = np.isfinite(box).all(axis=1)
+    if not sound.all():
+        box = box[sound]
     if len(box) == 0:
         return np.zeros(4)
-    lo, hi = np.sort(box[:, :2], axis=0), np.sort(box[:, 2:], axis=0)
     if len(box) >= 4:
+        sides = np.sort(np.ascontiguousarray(box.T), axis=1)  # one after the other: far faster than side by side
+        lo, hi = sides[:2].T, sides[2:].T
         k = max(1, int(STRAY_SHARE * len(box)))
         core_lo, core_hi = lo[k], hi[-1 - k]
         reach = STRAY_FACTOR * max(float((core_hi - core_lo).max()), np.finfo(float).tiny)

@@ -460,6 +460,25 @@ def text_corners(shapes: Shapes) -> tuple[FloatArray, IntArray]:
 
 
 @once
+def edge_lines(shapes: Shapes) -> FloatArray:
+    """(e, 4) the `edges` from end to end, x0, y0, x1, y1, whatever their bulge."""
+    first, second, _, _ = edges(shapes)
+    xy = shapes.vertices[:, :2]
+    return np.concatenate([xy.take(first, axis=0), xy.take(second, axis=0)], axis=1)
+
+
+@once
+def smooth_lines(shapes: Shapes) -> tuple[FloatArray, IntArray]:
+    """Chords of all splines, then sides of the boxes of all texts: (s, 4) and the rows (s,)."""
+    samples, span_row = spline_samples(shapes)
+    corners, text_row = text_corners(shapes)
+    chords = np.concatenate([samples[:, :-1], samples[:, 1:]], axis=2).reshape(-1, 4)
+    sides = np.concatenate([corners, corners[:, [1, 2, 3, 0]]], axis=2).reshape(-1, 4)
+    rows = np.concatenate([np.repeat(span_row, samples.shape[1] - 1), np.repeat(text_row, 4)])
+    return np.concatenate([chords, sides]), rows
+
+
+@once
 def dimension_lines(shapes: Shapes) -> tuple[FloatArray, IntArray]:
     """(s, 4) dimension and extension lines drawn from the definition points, and the rows (s,).
 
@@ -515,7 +534,9 @@ def boxes(shapes: Shapes) -> FloatArray:
         if len(rows) == 0:
             return
         run = np.flatnonzero(np.append(True, rows[1:] != rows[:-1]))
-        run_rows, least, most = rows[run], np.minimum.reduceat(points, run), np.maximum.reduceat(points, run)
+        axes = np.ascontiguousarray(points.T)  # long rows are reduced far faster than many short ones
+        run_rows = rows[run]
+        least, most = np.minimum.reduceat(axes, run, axis=1).T, np.maximum.reduceat(axes, run, axis=1).T
         if (run_rows[1:] > run_rows[:-1]).all():  # no row twice: plain indexing is faster still
             lo[run_rows], hi[run_rows] = np.minimum(lo[run_rows], least), np.maximum(hi[run_rows], most)
         else:
@@ -524,7 +545,8 @@ def boxes(shapes: Shapes) -> FloatArray:
 
     owner = shapes.owner
     by_vertices = ~is_any(shapes.cls, *ROUND, C.SPLINE, *TEXTS)[owner]
-    include(shapes.vertices[by_vertices, :2], owner[by_vertices])
+    at = np.flatnonzero(by_vertices)
+    include(shapes.vertices[:, :2].take(at, axis=0), owner[at])
     centre, radius, start, sweep, row = arcs(shapes)
     round_box = arc_boxes(centre, radius, start, sweep)
     include(round_box[:, :2], row)
@@ -549,10 +571,8 @@ def segments(drawing: Drawing, tolerance: float | None = None) -> tuple[FloatArr
     shapes = Shapes.of(drawing)
     if tolerance is None:
         tolerance = float(np.hypot(*drawing.size)) / 2000.0
-    first, second, owner, bulge = edges(shapes)
-    straight = bulge == 0
-    a, b = shapes.vertices[first[straight], :2], shapes.vertices[second[straight], :2]
-    pieces = [(np.concatenate([a, b], 1), owner[straight])]
+    first, _, owner, bulge = edges(shapes)
+    straight = np.flatnonzero(bulge == 0)
 
     centre, radius, start, sweep, row = arcs(shapes)
     ratio = np.clip(tolerance / np.maximum(radius, 1e-300), 1e-6, 1.0)
@@ -560,27 +580,24 @@ def segments(drawing: Drawing, tolerance: float | None = None) -> tuple[FloatArr
     chords = np.maximum(chords, np.ceil(np.abs(sweep) / (np.pi / 4)).astype(np.int64))
     if (total := int(chords.sum())) > MAX_CHORDS:
         chords = np.maximum(chords * MAX_CHORDS // total, 1)
-    arc = np.repeat(np.arange(len(chords)), chords)
-    step = np.arange(len(arc)) - np.repeat(np.cumsum(chords) - chords, chords)
-
-    def on_arc(k: IntArray) -> FloatArray:
-        angle = start[arc] + sweep[arc] * k / chords[arc]
-        return np.asarray(centre[arc] + radius[arc, None] * np.column_stack([np.cos(angle), np.sin(angle)]))
-
-    pieces.append((np.concatenate([on_arc(step), on_arc(step + 1)], 1), row[arc]))
-    samples, row = spline_samples(shapes)
-    pieces.append(
-        (np.concatenate([samples[:, :-1], samples[:, 1:]], 2).reshape(-1, 4), np.repeat(row, samples.shape[1] - 1))
-    )
-    corners, row = text_corners(shapes)
-    pieces.append((np.concatenate([corners, np.roll(corners, -1, axis=1)], 2).reshape(-1, 4), np.repeat(row, 4)))
-    pieces.append(dimension_lines(shapes))
-    result = np.concatenate([piece for piece, _ in pieces])
-    owners = np.concatenate([rows for _, rows in pieces])
+    # the points on every arc, one more than its chords
+    of_point = np.repeat(np.arange(len(chords)), chords + 1)
+    step = np.arange(len(of_point)) - np.repeat(np.cumsum(chords + 1) - (chords + 1), chords + 1)
+    angle = start[of_point] + sweep[of_point] * step / chords[of_point]
+    points = np.empty((len(angle), 2))
+    points[:, 0] = centre[:, 0][of_point] + radius[of_point] * np.cos(angle)
+    points[:, 1] = centre[:, 1][of_point] + radius[of_point] * np.sin(angle)
+    begins = np.flatnonzero(step < chords[of_point])
+    arc = of_point[begins]
+    smooth, smooth_row = smooth_lines(shapes)
+    lines, line_row = dimension_lines(shapes)
+    arc_lines = np.concatenate([points.take(begins, axis=0), points.take(begins + 1, axis=0)], axis=1)
+    result = np.concatenate([edge_lines(shapes).take(straight, axis=0), arc_lines, smooth, lines])
+    owners = np.concatenate([owner[straight], row[arc], smooth_row, line_row])
     # straight and bent edges of one polyline in turn: by the vertex that an edge starts from
     round_rows = np.flatnonzero(is_any(shapes.cls, *ROUND))  # the first of `arcs`
     vertex = np.zeros(len(owners), np.int64)
-    ranks = np.concatenate([first[straight], np.concatenate([shapes.vertex_start[round_rows], first[~straight]])[arc]])
-    vertex[: len(ranks)] = ranks
+    starts = np.concatenate([shapes.vertex_start[round_rows], first[bulge != 0]])
+    vertex[: len(straight) + len(arc)] = np.concatenate([first[straight], starts[arc]])
     order = np.lexsort((vertex, owners))
-    return result[order], owners[order]
+    return result.take(order, axis=0), owners[order]

@@ -101,12 +101,11 @@ def ink(lines: FloatArray, pixels: int) -> Image:
     without length or with a coordinate that is not finite leave nothing.
     """
     lines = _clip(lines, float(pixels))
-    step = lines[:, 2:] - lines[:, :2]
-    steep = np.abs(step[:, 1]) > np.abs(step[:, 0])
+    x0, y0, x1, y1 = np.ascontiguousarray(lines.T)
+    steep = np.abs(y1 - y0) > np.abs(x1 - x0)
     # a = the longer direction, b = the other one; every line runs towards greater a
-    lines = np.where(steep[:, None], lines[:, [1, 0, 3, 2]], lines)
-    lines = np.where((lines[:, 0] > lines[:, 2])[:, None], lines[:, [2, 3, 0, 1]], lines)
-    a0, b0, a1, b1 = lines.T
+    a0, b0, a1, b1 = np.where(steep, (y0, x0, y1, x1), (x0, y0, x1, y1))
+    a0, b0, a1, b1 = np.where(a0 > a1, (a1, b1, a0, b0), (a0, b0, a1, b1))
     slope = (b1 - b0) / (a1 - a0)
     density = np.hypot(1, slope)  # length of line per unit of a
     first = np.floor(a0).astype(np.int64)
@@ -152,7 +151,9 @@ def _cells(first: NDArray[np.int64], count: NDArray[np.int64]) -> Iterator[tuple
 
 def _clip(lines: FloatArray, side: float) -> FloatArray:
     """The parts of the (s, 4) lines inside of [0, side]², without those that have no length there (Liang–Barsky)."""
-    lines = lines[(np.abs(lines) < _FAR).all(axis=1)]
+    near = (np.abs(lines) < _FAR).all(axis=1)
+    if not near.all():
+        lines = lines[near]
     crossing = ((lines < 0) | (lines > side)).any(axis=1)
     if crossing.any():
         start, step = lines[crossing, :2], lines[crossing, 2:] - lines[crossing, :2]
@@ -166,5 +167,5 @@ def _clip(lines: FloatArray, side: float) -> FloatArray:
         t = np.stack([enter, leave], axis=1)[inside]
         cut = start[inside, None] + t[:, :, None] * step[inside, None]
         lines = np.concatenate([lines[~crossing], np.clip(cut, 0, side).reshape(-1, 4)])
-    drawn: FloatArray = lines[(lines[:, :2] != lines[:, 2:]).any(axis=1)]
+    drawn: FloatArray = lines.take(np.flatnonzero((lines[:, :2] != lines[:, 2:]).any(axis=1)), axis=0)
     return drawn

@@ -20,10 +20,13 @@ Problems, by `Problem.code` (`Drawing.status` sums them up):
 from __future__ import annotations
 
 import codecs
+import gc
 import gzip
 import io
 import zlib
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -176,6 +179,20 @@ class Content:
 # --- the two readers -------------------------------------------------------------------------------------------------
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """No search for reference cycles meanwhile: the hundred thousands of objects of a file, which have none, would set it
+    off again and again, and every time it walks through all that the program has loaded."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if paused:
+            gc.enable()
+
+
+@collector_paused()
 def parse_fast(content: Content, table: Table, space: str, limits: Limits, *, lossy: bool = False) -> Drawing:
     """The fast reader. Raises ReadError where it fails, or, unless ``lossy``, finds fewer entities than declared."""
     import msgspec

@@ -313,6 +313,7 @@ class Feeder:
     def __init__(self, document: Document, table: Table, associative_hatches: set[int]) -> None:
         """``associative_hatches``: handles of such hatches in a DXF; the library tells it for DWG alone."""
         self.table = table
+        self.is_dwg = document.source.format == "dwg"
         self.associative_hatches = associative_hatches
         self.blocks = {block.name.casefold(): block for block in document.blocks}
         # what draws a kind, and the DXF type that its rows carry
@@ -381,7 +382,7 @@ class Feeder:
         start, end = kind.start, kind.end
         if start.z != end.z:
             self.spatial("LINE")
-        self.table.line(head, (start.x, start.y), (end.x, end.y))
+        self.table.line(head, start.x, start.y, end.x, end.y)
 
     def point(self, head: Head, kind: PointKind, entity: Entity) -> None:
         self.table.circle(head, vec(kind.position), 0.0)
@@ -418,8 +419,9 @@ class Feeder:
             for edge in source.edges:
                 add_edge(loop, edge, vec if plane is None else plane.local)
             loops.append(loop.flat if plane is None else plane.world(loop.flat))
-        props = msgspec.json.decode(entity.props)
-        associative = bool(props.get("dwg.hatch_associative")) or entity.id in self.associative_hatches
+        associative = entity.id in self.associative_hatches
+        if not associative and self.is_dwg:
+            associative = bool(msgspec.json.decode(entity.props).get("dwg.hatch_associative"))
         angle = math.degrees(kind.pattern_angle)
         self.table.hatch(head, loops, kind.solid, associative, angle, kind.pattern_scale, vec(kind.normal))
 
@@ -507,11 +509,14 @@ class Feeder:
     def unknown(self, head: Head, kind: UnknownKind, entity: Entity) -> None:
         """What the library does not model: from its group codes, from the few DWG properties, or ignored by name."""
         name = kind.type_name.split(".", 1)[-1]
+        if name not in CODED and name != "ATTDEF":
+            self.table.ignore(name)
+            return
         props = msgspec.json.decode(entity.props)
         head = (*head[:3], name)
         if name == "ATTDEF":
             self.attribute_definition(head, props)
-        elif name in CODED and "dxf.codes" in props:
+        elif "dxf.codes" in props:
             CODED[name](self.table, head, props["dxf.codes"])
         elif name == "MLINE" and "dwg.vertices" in props:
             flat = [value for x, y, _ in props["dwg.vertices"] for value in (x, y, 0.0)]

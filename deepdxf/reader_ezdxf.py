@@ -112,7 +112,7 @@ class Feeder:
         start, end = entity.dxf.start, entity.dxf.end
         if start.z != end.z:
             self.spatial("LINE")
-        self.table.line(head, start, end)
+        self.table.line(head, start[0], start[1], end[0], end[1])
 
     def point(self, head: Head, entity: Any) -> None:
         self.table.circle(head, entity.dxf.location, 0.0)

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, is_any
 from deepdxf.errors import DeepDXFError
 from deepdxf.files import replacing
-from deepdxf.geometry import ANGULAR, Shapes, arc_sweep, arcs, dimension_lines, edges, spline_samples, text_corners
+from deepdxf.geometry import ANGULAR, Shapes, arc_sweep, arcs, dimension_lines, edge_lines, edges, smooth_lines
 from deepdxf.vocabulary import (
     BINS,
     CLASSIC,
@@ -425,12 +425,10 @@ def _local_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
     box = finite_boxes(kept)
     width, height = (box[:, 2:] - box[:, :2]).T / scale.side
     middle = (box[:, :2] + box[:, 2:]) / 2.0
-    offset = points - points.mean(axis=1, keepdims=True)
-    xx, yy, xy = (
-        (offset[:, :, 0] ** 2).sum(1),
-        (offset[:, :, 1] ** 2).sum(1),
-        (offset[:, :, 0] * offset[:, :, 1]).sum(1),
-    )
+    # point after point: far faster than a sum over short rows
+    mean = functools.reduce(np.add, points.swapaxes(0, 1)) / SHAPE_POINTS
+    x, y = (points[:, :, axis] - mean[:, axis, None] for axis in (0, 1))
+    xx, yy, xy = (x**2).sum(1), (y**2).sum(1), (x * y).sum(1)
     spread = np.maximum(xx + yy, (TINY * scale.side) ** 2)
     arc, circle = kept.rows(C.ARC), kept.rows(C.CIRCLE)
     span = np.full(len(kept), np.nan)
@@ -452,10 +450,10 @@ def _local_slots(values: FloatArray, kept: Drawing, scale: Scale) -> None:
             delta,
         ]
     )
-    shaped = is_any(kept.cls, *SHAPED)
-    half = np.maximum(np.maximum(width, height), TINY) * scale.side / 2.0
-    local = (points - middle[:, None]) / half[:, None, None]
-    values[shaped, SHAPE_START:] = local[shaped].reshape(-1, 2 * SHAPE_POINTS)
+    shaped = np.flatnonzero(is_any(kept.cls, *SHAPED))
+    half = np.maximum(np.maximum(width[shaped], height[shaped]), TINY) * scale.side / 2.0
+    local = (points[shaped] - middle[shaped, None]) / half[:, None, None]
+    values[shaped, SHAPE_START:] = local.reshape(-1, 2 * SHAPE_POINTS)
 
 
 EARLY = 1e-7  # share of an outline by which its sample points come early, see `along`
@@ -477,55 +475,59 @@ def along(shapes: Shapes, closed: BoolArray, steps: int) -> tuple[FloatArray, Fl
     splines chords; loops of a hatch follow one another; texts are their boxes, dimensions their lines.
     """
     n = len(shapes.cls)
-    first, second, owner, bulge = edges(shapes)
-    bent = bulge != 0
+    _, _, owner, bulge = edges(shapes)
+    bulged = np.flatnonzero(bulge)
     centre, radius, start, sweep, arc_row = arcs(shapes)
-    whole = len(arc_row) - int(bent.sum())  # arcs and circles come first, then the bulged edges in their order
-    chords, span_row = spline_samples(shapes)
-    corners, text_row = text_corners(shapes)
+    whole = len(arc_row) - len(bulged)  # arcs and circles come first, then the bulged edges in their order
+    smooth, smooth_row = smooth_lines(shapes)
     lines, line_row = dimension_lines(shapes)
-    curve = np.column_stack([centre, radius, start, sweep])
-    # every outline is cut into pieces: straight ones by their ends, round ones by centre, radius, start and signed
-    # sweep
-    ends = np.concatenate(
-        [
-            np.concatenate([shapes.vertices[first, :2], shapes.vertices[second, :2]], axis=1),
-            np.zeros((whole, 4)),
-            np.concatenate([chords[:, :-1], chords[:, 1:]], axis=2).reshape(-1, 4),
-            np.concatenate([corners, np.roll(corners, -1, axis=1)], axis=2).reshape(-1, 4),
-            lines,
-        ]
-    )
-    round_ = np.zeros((len(ends), 5))
-    round_[np.flatnonzero(bent)] = curve[whole:]
-    round_[len(first) : len(first) + whole] = curve[:whole]
-    row = np.concatenate(
-        [owner, arc_row[:whole], np.repeat(span_row, chords.shape[1] - 1), np.repeat(text_row, 4), line_row]
-    )
+    # every outline is cut into pieces: straight ones by their ends, round ones by their number among the arcs
+    ends = np.concatenate([edge_lines(shapes), np.zeros((whole, 4)), smooth, lines])
+    round_ = np.full(len(ends), -1)
+    round_[bulged] = np.arange(whole, len(arc_row))
+    round_[len(owner) : len(owner) + whole] = np.arange(whole)
+    row = np.concatenate([owner, arc_row[:whole], smooth_row, line_row])
     order = np.argsort(row, kind="stable")
-    ends, round_, row = ends[order], round_[order], row[order]
-    arc = round_[:, 4] != 0
-    length = np.where(arc, round_[:, 2] * np.abs(round_[:, 4]), np.hypot(*(ends[:, 2:] - ends[:, :2]).T))
+    x0, y0, x1, y1 = np.ascontiguousarray(ends.T).take(order, axis=1)
+    round_, row = round_[order], row[order]
+    arc = np.flatnonzero(round_ >= 0)
+    arc = arc[sweep[round_[arc]] != 0]
+    length = np.hypot(x1 - x0, y1 - y0)
+    length[arc] = radius[round_[arc]] * np.abs(sweep[round_[arc]])
     total = np.bincount(row, weights=length, minlength=n).astype(float)
-    points = np.repeat(np.nan_to_num(row_means(shapes.vertices[:, :2], shapes.vertex_start))[:, None], steps, axis=1)
+    points = np.empty((n, steps, 2))
+    begins = np.ones(len(row), bool)
+    begins[1:] = row[1:] != row[:-1]
+    piece_start = np.flatnonzero(begins)
+    drawn = row[piece_start]
+    if len(drawn) < n:  # rows without any piece lie at the mean of their vertices
+        bare = np.ones(n, bool)
+        bare[drawn] = False
+        points[bare] = np.nan_to_num(row_means(shapes.vertices[:, :2], shapes.vertex_start)[bare])[:, None]
     if len(row) == 0:
         return points, total
 
-    drawn, piece_start = np.unique(row, return_index=True)
     piece_end = np.append(piece_start[1:], len(row)) - 1
     before = np.cumsum(length) - length
     before -= before[piece_start].repeat(piece_end + 1 - piece_start)  # length of the outline before each piece
     # row i runs from i to i + 1 whatever its length: one ascending scale for all rows, equally fine for short ones
-    end = row + (before + length) / np.where(total[row] > 0, total[row], 1.0)
+    end = row + (before + length) / np.where(total > 0, total, 1.0)[row]
     step = np.arange(steps) / np.where(closed[drawn], steps, steps - 1)[:, None]
     # a little early: where two loops meet, the last bit must not choose between the end of one and the start of the
     # next
     step = np.maximum(step - EARLY, 0.0)
     piece = np.clip(np.searchsorted(end, drawn[:, None] + step), piece_start[:, None], piece_end[:, None])
     inside = step * total[drawn][:, None] - before[piece]
-    share = np.clip(inside / np.where(length[piece] > 0, length[piece], 1.0), 0.0, 1.0)
-    angle = round_[piece, 3] + round_[piece, 4] * share
-    on_arc = round_[piece, :2] + round_[piece, 2, None] * np.stack([np.cos(angle), np.sin(angle)], axis=2)
-    on_line = ends[piece, :2] + (ends[piece, 2:] - ends[piece, :2]) * share[:, :, None]
-    points[drawn] = np.where(arc[piece][:, :, None], on_arc, on_line)
+    share = np.clip(inside / np.where(length > 0, length, 1.0)[piece], 0.0, 1.0)
+    on = np.empty((len(drawn), steps, 2))
+    on[:, :, 0] = x0[piece] + (x1 - x0)[piece] * share
+    on[:, :, 1] = y0[piece] + (y1 - y0)[piece] * share
+    if len(arc):
+        is_arc = np.zeros(len(row), bool)
+        is_arc[arc] = True
+        bent = is_arc[piece]
+        one = round_[piece[bent]]
+        angle = start[one] + sweep[one] * share[bent]
+        on[bent] = centre[one] + radius[one, None] * np.column_stack([np.cos(angle), np.sin(angle)])
+    points[drawn] = on
     return points, total

@@ -177,9 +177,9 @@ class Table:
 
     # --- classes, and what folds into them ---
 
-    def line(self, head: Head, start: Point, end: Point) -> None:
+    def line(self, head: Head, x0: float, y0: float, x1: float, y1: float) -> None:
         """LINE and 3DLINE."""
-        self.row(C.LINE, head, (), (start[0], start[1], 0.0, end[0], end[1], 0.0))
+        self.row(C.LINE, head, (), (x0, y0, 0.0, x1, y1, 0.0))
 
     def circle(self, head: Head, centre: Point, radius: float, normal: Point | None = None) -> None:
         """CIRCLE; a POINT is a circle of radius 0."""
