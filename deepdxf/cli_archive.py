@@ -9,6 +9,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,16 @@ def duplicates(arguments: Arguments) -> int:
     archive = Archive.open(arguments.archive)
     found = found_duplicates(archive, arguments)
     if arguments.decide is not None:
+        import getpass
+
+        user = ""
         groups = [group for group in found.groups if arguments.only in (None, group.kind)]
         chosen = [group.id for group in groups if group.verdict is None]
         ids = chosen if arguments.group == ["all"] else arguments.group
-        found = decide(archive, found, None if arguments.decide == "open" else arguments.decide, ids, arguments.note)
+        with suppress(Exception):  # of a system that does not know who its user is
+            user = getpass.getuser()
+        verdict = None if arguments.decide == "open" else arguments.decide
+        found = decide(archive, found, verdict, ids, arguments.note, by=user)
         decided = [group for group in found.groups if group.id in ids]
         if arguments.json:
             return print_json({"decided": [group_json(group) for group in decided]})
@@ -69,12 +76,20 @@ def found_duplicates(archive: Archive, arguments: Arguments) -> Duplicates:
     """The groups that the options ask for."""
     from deepdxf.calibration import calibration_of
     from deepdxf.duplicates import find_duplicates
+    from deepdxf.encoder import Switches
 
     curve = calibration_of(archive.encoder_id)
     least = arguments.min_score
     if least is None:
         least = (curve and curve.score(SURE)) or DEFAULT_SCORE
-    return find_duplicates(archive, least, where=arguments.where, apart=arguments.apart, keep=arguments.keep)
+    return find_duplicates(
+        archive,
+        least,
+        where=arguments.where,
+        apart=arguments.apart,
+        keep=arguments.keep,
+        switches=Switches(mirror=arguments.mirrored, rotation=arguments.rotated),
+    )
 
 
 def shown_groups(found: Duplicates, arguments: Arguments) -> list[Group]:
@@ -113,6 +128,8 @@ def group_json(group: Group) -> dict[str, Any]:
         "verdict": group.verdict or "open",
         "earlier": group.earlier,
         "note": group.note,
+        "decided": group.decided.isoformat() if group.decided else None,
+        "by": group.by,
         "members": members,
     }
 
@@ -128,8 +145,11 @@ def group_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "decision": group.verdict or "open",
             "decision before": group.earlier,
             "note": group.note,
+            "decided": group.decided.isoformat(timespec="seconds") if group.decided else None,
+            "decided by": group.by,
             "path": member.path,
             "root": member.root,
+            "pose": member.pose,
             "exact": member.exact,
             "new": member.new,
             "keep": member.keep,
@@ -151,7 +171,8 @@ def print_duplicates(found: Duplicates, groups: Sequence[Group], most: int) -> N
             exact = f"={member.exact}" if member.exact is not None else ""
             keep = {None: "", True: "keep", False: "surplus"}[member.keep]
             date = f"{member.modified:%Y-%m-%d}" if member.modified else ""
-            print(shown(f"    {exact:<3} {date:<10} {keep:<7} {'new ' if member.new else ''}{member.path}"))
+            pose = f"  ({member.pose})" if member.pose else ""
+            print(shown(f"    {exact:<3} {date:<10} {keep:<7} {'new ' if member.new else ''}{member.path}{pose}"))
     if len(groups) > most:
         print(f"… and {len(groups) - most} more groups: -k {len(groups)} shows them, --json all of them")
     facts = duplicates_facts(found)
@@ -175,7 +196,9 @@ def group_text(group: Group) -> str:
     """How alike the members of a group are, and what is decided about it."""
     before = f", {len(group.new)} new since it was decided: {group.earlier}" if group.earlier else ""
     score = "the same" if group.kind == "exact" else f"scores from {group.score:.3f}"
-    return f"{score}, {group.verdict or 'open'}{before}"
+    by = f" by {group.by}" if group.by else ""
+    when = f" ({group.decided:%Y-%m-%d}{by})" if group.decided else ""
+    return f"{score}, {group.verdict or 'open'}{before}{when}"
 
 
 # --- revisions -------------------------------------------------------------------------------------------------------
@@ -336,6 +359,7 @@ def duplicates_report(archive: Archive, arguments: Arguments) -> Report:
             members = []
             for member in group.members:
                 about: dict[str, Value] = {
+                    "pose": member.pose or None,
                     "exact duplicates": member.exact,
                     "new": member.new or None,
                     "keep": member.keep,
@@ -707,7 +731,7 @@ def add_commands(
     made.add_argument(
         "-k", type=types["positive"], default=100, metavar="K", help="hits or groups (default: %(default)s)"
     )
-    made.set_defaults(searched=searched, text=None, any_size=False, mirrored=False, rotated=False, no_verify=False)
+    made.set_defaults(searched=searched, text=None, any_size=False, no_verify=False)
 
     made = command(
         "watch",
@@ -783,6 +807,10 @@ def duplicates_options(made: argparse.ArgumentParser, types: Mapping[str, Callab
         metavar="TAG",
         help="drawings whose title blocks state another value under this tag are no duplicates, e.g. MATERIAL",
     )
+    made.add_argument(
+        "--mirrored", action="store_true", help="a mirrored drawing is as good; it is said to be mirrored"
+    )
+    made.add_argument("--rotated", action="store_true", help="a drawing turned by 90°, 180° or 270° is as good")
     made.add_argument("--only", choices=("exact", "near", "both"), help="only groups of this kind")
     made.add_argument("--decided", action="store_true", help="also the groups that are decided")
     made.add_argument(

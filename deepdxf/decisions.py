@@ -5,7 +5,8 @@ that has no other member: for the same group again, and for one that has lost me
 of them shows something else than before, the group is open again, and the new members are named.
 
 Two processes may decide at once: a decision is a row whose key is its set of drawings, written in one commit; of two
-decisions about the same set the later one counts.
+decisions about the same set the later one counts. Who must not overwrite what he has not seen compares marks first, see
+`Standing.mark` and `duplicates.decide`.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ class Decision:
     members: Members
     decided: datetime  # UTC
     note: str = ""
+    by: str = ""  # who decided, where that is known
 
     @property
     def group(self) -> str:
@@ -62,6 +64,15 @@ class Standing:
     new: tuple[str, ...] = ()  # ids that have joined since the latest decision about two or more of the others
     earlier: Verdict | None = None  # that decision's verdict, for an open group
     note: str = ""
+    decided: datetime | None = None  # when that decision was made
+    by: str = ""  # and by whom
+
+    @property
+    def mark(self) -> str:
+        """Changes whenever a group is decided about anew; "open" for all open groups."""
+        if self.verdict is None or self.decided is None:
+            return "open"
+        return f"{self.verdict}-{round(self.decided.timestamp() * 1e6)}"
 
 
 def group_id(ids: Iterable[str]) -> str:
@@ -75,13 +86,32 @@ class Decisions:
     def __init__(self, archive: Archive) -> None:
         self._address = archive.address
         self._table = archive.side_table(TABLE, schema())
+        with database_errors(self._address):
+            self._complete()
         self._load()
+
+    def _complete(self) -> None:
+        """Add the column that tables of older versions do not have."""
+        if "by" in self._table.schema.names:
+            return
+        try:
+            self._table.add_columns({"by": "''"})
+        except (ValueError, OSError, RuntimeError):
+            self._table.checkout_latest()
+            if "by" not in self._table.schema.names:  # else another process was faster
+                raise
 
     def _load(self) -> None:
         with database_errors(self._address):
             rows = self._table.search().to_arrow().to_pylist()
         made = [
-            Decision(row["verdict"], dict(zip(row["ids"], row["shapes"], strict=True)), row["decided"], row["note"])
+            Decision(
+                row["verdict"],
+                dict(zip(row["ids"], row["shapes"], strict=True)),
+                row["decided"],
+                row["note"],
+                row["by"] or "",
+            )
             for row in rows
         ]
         self.all: list[Decision] = sorted(made, key=lambda decision: (decision.decided, decision.group))
@@ -90,7 +120,7 @@ class Decisions:
             for id in decision.members:
                 self._of[id].append(number)
 
-    def record(self, verdict: Verdict, groups: Sequence[Members], note: str = "") -> None:
+    def record(self, verdict: Verdict, groups: Sequence[Members], note: str = "", by: str = "") -> None:
         """Decide about some groups, in one commit.
 
         Raises:
@@ -111,6 +141,7 @@ class Decisions:
                 "shapes": [group[id] for id in sorted(group)],
                 "decided": now,
                 "note": note,
+                "by": by,
             }
             for key, group in distinct.items()
         ]
@@ -134,11 +165,11 @@ class Decisions:
         about = self._about(members)
         for decision in reversed(about):
             if decision.covers(members):
-                return Standing(decision.verdict, note=decision.note)
+                return Standing(decision.verdict, note=decision.note, decided=decision.decided, by=decision.by)
         for decision in reversed(about):
             new = decision.new(members)
             if len(members) - len(new) >= 2:
-                return Standing(None, tuple(new), decision.verdict, decision.note)
+                return Standing(None, tuple(new), decision.verdict, decision.note, decision.decided, decision.by)
         return Standing(None)
 
     def _about(self, members: Members) -> list[Decision]:
@@ -159,5 +190,6 @@ def schema() -> pa.Schema:
             pyarrow.field("shapes", pyarrow.list_(text)),
             pyarrow.field("decided", SCALAR_TYPES[Kind.TIME]()),
             pyarrow.field("note", text),
+            pyarrow.field("by", text),
         ]
     )

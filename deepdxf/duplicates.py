@@ -5,6 +5,9 @@
             first and the last have nothing in common
     both    near, and some of them are exact; each is in one group only
 
+With switches a pair may also be near because one drawing is the other mirrored, or turned by a right angle: what counts then
+is the share of their strokes that lie over each other (`verify`), for which no file is read.
+
 The groups of an archive are a function of its drawings and the minimum: the same each time, whatever the order in which
 files were indexed. Drawings in which nothing is drawn are in no group. Nothing is ever deleted; rules for which one to
 keep are only reported.
@@ -15,21 +18,27 @@ from __future__ import annotations
 import fnmatch
 import itertools
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from deepdxf.archive import SCORE_DECIMALS, Archive
-from deepdxf.decisions import Decisions, Members, Verdict, group_id
+from deepdxf.decisions import Decisions, Members, Standing, Verdict, group_id
+from deepdxf.descriptor import Strokes
 from deepdxf.drawing import BoolArray, FloatArray, IntArray
-from deepdxf.encoder import Vectors
+from deepdxf.encoder import Switches, Vectors
 from deepdxf.errors import DeepDXFError
 from deepdxf.fingerprint import NOTHING
+from deepdxf.verify import verify
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 GroupKind = Literal["exact", "near", "both"]
+Progress = Callable[[int, int], None]
 
 SAME_SIZE = 1e-4  # of a length: exact duplicates differ by no more
 BLOCK = 1024  # rows of the table of scores that are in memory at once
@@ -50,6 +59,7 @@ class Member:
     id: str
     path: str
     root: str
+    pose: str  # how it lies over the first one of the group: "", "mirrored", "turned", "mirrored and turned"
     exact: int | None  # number of the exact duplicates in the group that it is one of, from 1
     new: bool  # joined, or changed, since the group was decided about
     keep: bool | None  # by the rule: the one to keep; None without a rule, or where the rule fits none
@@ -70,7 +80,10 @@ class Group:
     score: float  # the lowest of its pairs; exact duplicates count as 1
     verdict: Verdict | None  # None: open
     earlier: Verdict | None  # what was decided before others joined
-    note: str  # of the decision
+    note: str  # of the decision, as are the next two
+    decided: datetime | None
+    by: str
+    mark: str  # of what is decided about it, see `decisions.Standing.mark`
     members: tuple[Member, ...]  # by path
     shapes: Members  # what a decision about it is about
 
@@ -78,6 +91,20 @@ class Group:
     def new(self) -> tuple[str, ...]:
         """Ids of the members that have joined since a decision."""
         return tuple(member.id for member in self.members if member.new)
+
+
+class DecidedMeanwhile(DeepDXFError):
+    """Somebody else has decided about groups since they were looked at; ``groups`` has them as they stand now."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        one = groups[0]
+        words = {"same": "the same", "not": "not the same", "ignore": "to be ignored", None: "open again"}[one.verdict]
+        others = f", and about {len(groups) - 1} more" if len(groups) > 1 else ""
+        super().__init__(
+            f"others have decided about group {one.id} meanwhile{others}: it is {words}; nothing was changed: look at it "
+            "again, then decide or leave it"
+        )
+        self.groups = tuple(groups)
 
 
 @dataclass(frozen=True)
@@ -116,6 +143,8 @@ def find_duplicates(
     where: str | None = None,
     apart: str | None = None,
     keep: str | None = None,
+    switches: Switches | None = None,
+    progress: Progress | None = None,
 ) -> Duplicates:
     """The groups of duplicates of an archive.
 
@@ -125,14 +154,22 @@ def find_duplicates(
         apart: a tag of title blocks: drawings that state different values are no duplicates (another material).
         keep: rule for the one to keep: ``newest``, ``oldest``, or a pattern of paths such as ``released/*`` (of several
             that fit, the newest). Only reported.
+        switches: whether drawings may be mirrored or turned; they have their size.
+        progress: called with how many drawings have been compared with all others, and how many there are. What it
+            raises ends the search.
 
     Raises:
-        DeepDXFError: the minimum is not in (0, 1], or so low that a heap of more than `LARGEST` drawings hangs together.
+        DeepDXFError: another size is asked for; the minimum is not in (0, 1], or so low that a heap of more than
+            `LARGEST` drawings hangs together.
         ArchiveError: the archive is damaged.
         FilterError: the filter does not parse.
     """
     if not 0.0 < min_score <= 1.0:
         raise DeepDXFError(f"a minimum score of {min_score:g}; it must be above 0 and at most 1")
+    switches = switches or Switches()
+    if not switches.size:
+        raise DeepDXFError("duplicates have one size; leave out --any-size")
+    posed = switches.mirror or switches.rotation
     decisions = Decisions(archive)
     ids, vectors = archive.vectors()
     records = {row["id"]: row for row in archive.records(where, COLUMNS)}
@@ -142,12 +179,29 @@ def find_duplicates(
     vectors = vectors[rows]
     exact = exact_groups(found)
     groups: list[Group] = []
+    done = 0
+
+    def step(compared: int) -> None:
+        if progress is not None:
+            progress(done + compared, len(found) * (2 if posed else 1))
+
+    step(0)
     for part in _parts(found, apart):
-        labels = group_vectors(vectors[part], exact[part], min_score)
+        pens = archive.sketches([found[i]["id"] for i in part]) if posed else []
+        shares = posed_shares(pens, vectors[part], min_score, switches, step) if posed else None
+        done += len(part) if posed else 0
+        labels = group_vectors(vectors[part], exact[part], min_score, step, shares)
+        done += len(part)
         order = np.argsort(labels, kind="stable")
-        for members in np.split(part[order], np.flatnonzero(np.diff(labels[order])) + 1):
-            if len(members) > 1:
-                groups.append(_group([found[i] for i in members], exact[members], vectors[members], decisions, keep))
+        for within in np.split(order, np.flatnonzero(np.diff(labels[order])) + 1):
+            if len(within) > 1:
+                paths = {i: (found[part[i]]["path"], found[part[i]]["root"], found[part[i]]["id"]) for i in within}
+                within = np.array(sorted(within, key=paths.__getitem__))
+                members = part[within]
+                scores = _scores(vectors[members], within, shares)
+                poses = _poses([pens[i] for i in within], switches) if posed else [""] * len(within)
+                records_of = [found[i] for i in members]
+                groups.append(_group(records_of, exact[members], scores, poses, decisions, keep))
     groups.sort(key=lambda group: (-len(group.members), -group.score, group.members[0].path, group.id))
     missing = sum(row["geometry"] is None for row in found)
     return Duplicates(tuple(groups), min_score, len(found), len(records) - len(found), missing)
@@ -176,18 +230,26 @@ def exact_groups(records: Sequence[Mapping[str, Any]]) -> IntArray:
     return number
 
 
-def group_vectors(vectors: Vectors, exact: IntArray, min_score: float) -> IntArray:
+def group_vectors(
+    vectors: Vectors,
+    exact: IntArray,
+    min_score: float,
+    step: Callable[[int], None] = lambda compared: None,
+    posed: csr_array | None = None,
+) -> IntArray:
     """Complete linkage: labels (n,) such that every pair of rows with one label is exact or scores at least the minimum.
 
     Args:
         vectors: (n, d) of unit length.
         exact: (n,) rows with one number are exact duplicates, and never parted.
+        step: called with the number of rows that have been compared, again and again.
+        posed: (n, n) sparse, scores of pairs in other poses; the higher one counts.
     """
     from scipy.cluster.hierarchy import fcluster, linkage
     from scipy.spatial.distance import squareform
 
     labels = np.arange(len(vectors))
-    heap = _heaps(vectors, exact, min_score)
+    heap = _heaps(vectors, exact, min_score, step, posed)
     order = np.argsort(heap, kind="stable")
     for rows in np.split(order, np.flatnonzero(np.diff(heap[order])) + 1):
         if len(rows) < 2:
@@ -201,7 +263,7 @@ def group_vectors(vectors: Vectors, exact: IntArray, min_score: float) -> IntArr
         rows, unit = rows[by_unit], unit[by_unit]
         start = np.flatnonzero(np.diff(unit, prepend=-1))
         # of two exact groups the least alike members count
-        lowest = np.minimum.reduceat(_scores(vectors[rows], vectors[rows]), start, axis=0)
+        lowest = np.minimum.reduceat(_scores(vectors[rows], rows, posed), start, axis=0)
         scores = np.minimum.reduceat(lowest, start, axis=1)
         if len(scores) == 1:
             labels[rows] = rows[0]
@@ -216,11 +278,81 @@ def group_vectors(vectors: Vectors, exact: IntArray, min_score: float) -> IntArr
     return labels
 
 
-def _scores(a: Vectors, b: Vectors) -> FloatArray:
-    return np.asarray(np.round((a @ b.T).astype(np.float64), SCORE_DECIMALS), np.float64)
+def _scores(vectors: Vectors, rows: IntArray, posed: csr_array | None) -> FloatArray:
+    """(m, m) scores of drawings with each other; ``rows`` (m,) are their places in ``posed``."""
+    scores = np.asarray(np.round((vectors @ vectors.T).astype(np.float64), SCORE_DECIMALS), np.float64)
+    return scores if posed is None else np.maximum(scores, posed[rows][:, rows].toarray())
 
 
-def _heaps(vectors: Vectors, exact: IntArray, min_score: float) -> IntArray:
+BINS, OCTAVES = 96, 16  # of the lengths of strokes, by which pairs are chosen that may lie over each other
+SLACK = 0.1  # of a share, for lengths that fall on the edge of a bin
+
+
+def posed_shares(
+    pens: Sequence[Strokes | None], vectors: Vectors, min_score: float, switches: Switches, step: Callable[[int], None]
+) -> csr_array:
+    """(n, n) sparse and symmetric: shares of strokes that lie over each other in a pose that the switches allow.
+
+    Only shares of `min_score` and more, and only of pairs whose cosine is lower. Kinds and lengths of strokes stay the same
+    in every pose: they tell which pairs need not be tried.
+    """
+    from scipy.sparse import coo_array, csr_array
+
+    kinds = sorted({int(kind) for pen in pens if pen is not None for kind in np.unique(pen.kind)})
+    places = {kind: number for number, kind in enumerate(kinds)}
+    bins = np.zeros((len(pens), max(len(kinds), 1) * BINS), np.float32)
+    count = np.zeros(len(pens))
+    for number, pen in enumerate(pens):
+        if pen is None or len(pen.kind) == 0:
+            continue
+        count[number] = len(pen.kind)
+        with np.errstate(divide="ignore"):
+            place = np.clip((np.log2(pen.length) / OCTAVES + 0.5) * (BINS - 2), 0, BINS - 2)
+        low = np.floor(place).astype(np.int64)
+        first = np.array([places[int(kind)] * BINS for kind in pen.kind]) + low
+        # between two bins a stroke counts in both, so that a little more length moves little
+        np.add.at(bins[number], first, 1 - (place - low))
+        np.add.at(bins[number], first + 1, place - low)
+    order = np.argsort(count, kind="stable")
+    order = order[count[order] > 0]
+    found: list[tuple[int, int, float]] = []
+    for number, i in enumerate(order.tolist()):
+        # those with as many strokes or a few more; the share is of the larger drawing
+        last = int(np.searchsorted(count[order], count[i] / min_score * (1 + 1e-9), "right"))
+        rest = order[number + 1 : last]
+        common = np.minimum(bins[i], bins[rest]).sum(axis=1) / count[rest]
+        rest = rest[(common >= min_score - SLACK) & (vectors[rest] @ vectors[i] < min_score - ROUNDING)]
+        for j in rest.tolist():
+            share = round(_overlap(pens[i], pens[j], switches), SCORE_DECIMALS)
+            if share >= min_score - ROUNDING:
+                found.append((i, j, share))
+        step(number + 1)
+    pairs = np.array([pair[:2] for pair in found], np.int64).reshape(-1, 2).T
+    shares = np.array([pair[2] for pair in found], np.float64)
+    places_of = np.hstack([pairs, pairs[::-1]])
+    return csr_array(coo_array((np.concatenate([shares, shares]), tuple(places_of)), (len(pens), len(pens))))
+
+
+def _overlap(a: Strokes | None, b: Strokes | None, switches: Switches) -> float:
+    return 0.0 if a is None or b is None else verify(a, b, switches)
+
+
+def _poses(pens: Sequence[Strokes | None], switches: Switches) -> list[str]:
+    """How each drawing of a group lies over the first: in the simplest pose in which it has most strokes in common."""
+    wanted = {"": Switches()}
+    wanted |= {"mirrored": Switches(mirror=True)} if switches.mirror else {}
+    wanted |= {"turned": Switches(rotation=True)} if switches.rotation else {}
+    wanted |= {"mirrored and turned": switches} if switches.mirror and switches.rotation else {}
+    poses = [""]
+    for pen in pens[1:]:
+        shares = {name: _overlap(pens[0], pen, pose) for name, pose in wanted.items()}
+        poses.append(next(name for name, share in shares.items() if share == max(shares.values())))
+    return poses
+
+
+def _heaps(
+    vectors: Vectors, exact: IntArray, min_score: float, step: Callable[[int], None], posed: csr_array | None
+) -> IntArray:
     """(n,) numbers of heaps: what is linked by any chain of pairs that are exact or score enough."""
     n = len(vectors)
     first = np.unique(exact, return_index=True)[1][np.unique(exact, return_inverse=True)[1]] if n else exact
@@ -235,6 +367,9 @@ def _heaps(vectors: Vectors, exact: IntArray, min_score: float) -> IntArray:
         held += int(keep.sum())
         if held > MOST_PAIRS:
             heap, pairs, held = _joined(heap, pairs), [], 0
+        step(begin + len(block))
+    if posed is not None:
+        pairs.append(np.stack(posed.nonzero()).astype(np.int64))
     return _joined(heap, pairs)
 
 
@@ -266,9 +401,14 @@ def _parts(records: Sequence[Mapping[str, Any]], apart: str | None) -> list[IntA
 
 
 def _group(
-    records: Sequence[Mapping[str, Any]], exact: IntArray, vectors: Vectors, decisions: Decisions, keep: str | None
+    records: Sequence[Mapping[str, Any]],
+    exact: IntArray,
+    scores: FloatArray,
+    poses: Sequence[str],
+    decisions: Decisions,
+    keep: str | None,
 ) -> Group:
-    scores = _scores(vectors, vectors)
+    scores = scores.copy()
     scores[exact[:, None] == exact[None, :]] = 1.0
     shapes = {row["id"]: row["geometry"] or row["hash"] or "" for row in records}
     standing = decisions.standing(shapes)
@@ -277,17 +417,22 @@ def _group(
     kept = kept_by(keep, records) if keep else None
     members = [
         Member(
-            row["id"], row["path"], row["root"], number_of.get(label), row["id"] in standing.new,
+            row["id"], row["path"], row["root"], pose, number_of.get(label), row["id"] in standing.new,
             None if kept is None else row["id"] == kept,
             row["modified"], row["bytes"], row["entities"], row["width"], row["height"], row["unit_mm"],
         )
-        for row, label in zip(records, exact.tolist(), strict=True)
+        for row, label, pose in zip(records, exact.tolist(), poses, strict=True)
     ]  # fmt: skip
     members.sort(key=lambda member: (member.path, member.root, member.id))
     kind: GroupKind = "near" if not several else "exact" if (exact == exact[0]).all() else "both"
-    verdict, earlier, note = standing.verdict, standing.earlier, standing.note
     score = float(min(scores.min(), 1.0))
-    return Group(group_id(shapes), kind, score, verdict, earlier, note, tuple(members), shapes)
+    return Group(group_id(shapes), kind, score, **_decided(standing), members=tuple(members), shapes=shapes)
+
+
+def _decided(standing: Standing) -> dict[str, Any]:
+    """What a group tells of the decision about it."""
+    names = ("verdict", "earlier", "note", "decided", "by", "mark")
+    return {name: getattr(standing, name) for name in names}
 
 
 def kept_by(rule: str, records: Sequence[Mapping[str, Any]]) -> str | None:
@@ -306,23 +451,38 @@ def kept_by(rule: str, records: Sequence[Mapping[str, Any]]) -> str | None:
 
 
 def decide(
-    archive: Archive, found: Duplicates, verdict: Verdict | None, ids: Sequence[str], note: str = ""
+    archive: Archive,
+    found: Duplicates,
+    verdict: Verdict | None,
+    ids: Sequence[str],
+    note: str = "",
+    *,
+    by: str = "",
+    seen: Mapping[str, str] | None = None,
 ) -> Duplicates:
     """Decide about groups, or take decisions back, and give the groups as they stand then.
 
     Args:
         verdict: None takes back what was decided.
         ids: of the groups; one decision is written for all of them or, if one is not known, for none.
+        by: who decides.
+        seen: id -> `Group.mark` as it was when the group was looked at; groups without one are decided whatever others
+            have decided meanwhile.
 
     Raises:
         DeepDXFError: there is no such group.
+        DecidedMeanwhile: a mark has changed; nothing is written.
     """
     chosen = [found.group(id).shapes for id in dict.fromkeys(ids)]
     decisions = Decisions(archive)
+    if seen:
+        now = [group for group in _standing(found, decisions).groups if group.id in ids]
+        if changed := [group for group in now if seen.get(group.id, group.mark) != group.mark]:
+            raise DecidedMeanwhile(changed)
     if verdict is None:
         decisions.withdraw(chosen)
     else:
-        decisions.record(verdict, chosen, note)
+        decisions.record(verdict, chosen, note, by)
     return _standing(found, decisions)
 
 
@@ -336,7 +496,5 @@ def _standing(found: Duplicates, decisions: Decisions) -> Duplicates:
     for group in found.groups:
         standing = decisions.standing(group.shapes)
         members = tuple(replace(member, new=member.id in standing.new) for member in group.members)
-        groups.append(
-            replace(group, verdict=standing.verdict, earlier=standing.earlier, note=standing.note, members=members)
-        )
+        groups.append(replace(group, **_decided(standing), members=members))
     return replace(found, groups=tuple(groups))

@@ -13,13 +13,24 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
+from deepdxf import decisions as decisions_module
 from deepdxf import duplicates
 from deepdxf.archive import Archive
 from deepdxf.cli import main
 from deepdxf.decisions import Decision, Decisions, group_id
-from deepdxf.duplicates import Duplicates, decide, exact_groups, find_duplicates, group_vectors, kept_by
-from deepdxf.encoder import Vectors
+from deepdxf.descriptor import Strokes
+from deepdxf.duplicates import (
+    DecidedMeanwhile,
+    Duplicates,
+    decide,
+    exact_groups,
+    find_duplicates,
+    group_vectors,
+    kept_by,
+)
+from deepdxf.encoder import Switches, Vectors
 from deepdxf.errors import ArchiveError, DeepDXFError, FilterError
 from deepdxf.fingerprint import NOTHING
 
@@ -341,3 +352,80 @@ def test_wrong_commands(filled: Archive, capsys: pytest.CaptureFixture[str]) -> 
     assert "no group '0123456789ab' at a minimum of" in err and err.count("\n") == 1
     assert run(capsys, *command, "--decide", "not")[0] == 2
     assert run(capsys, "duplicates", "--archive", "/no/such/archive")[0] == 1
+
+
+# --- mirrored and turned; who decided first
+
+
+def hand(length: float, quarter: int = 0, mirrored: bool = False) -> Strokes:
+    """Lines that no turn or mirror image covers, in a pose."""
+    points = np.array([[0, 0], [length, 0], [length, 31], [12, 31], [12, 60], [0, 60], [0, 0]], float)
+    points = points * [-1 if mirrored else 1, 1] @ np.linalg.matrix_power(np.array([[0, 1], [-1, 0]]), quarter)
+    points -= (points.min(axis=0) + points.max(axis=0)) / 2
+    ends = np.stack([points[:-1], points[1:]])
+    box = np.hstack([ends.min(axis=0), ends.max(axis=0)])
+    return Strokes(np.zeros(6, np.int64), box, np.abs(np.diff(points, axis=0)).sum(axis=1))
+
+
+@pytest.mark.parametrize(
+    ("switches", "linked"),
+    [
+        (Switches(mirror=True), {(0, 1)}),
+        (Switches(rotation=True), {(0, 2)}),
+        (Switches(mirror=True, rotation=True), {(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)}),
+    ],
+)
+def test_pairs_in_other_poses(switches: Switches, linked: set[tuple[int, int]]) -> None:
+    pens = [hand(90), hand(90, mirrored=True), hand(90, 1), hand(90, 3, True), hand(97), None]
+    vectors = np.eye(6, DIM, dtype=np.float32)  # by these, nothing is alike
+    shares = duplicates.posed_shares(pens, vectors, 0.9, switches, lambda compared: None).toarray()
+    found = {(int(i), int(j)) for i, j in zip(*np.nonzero(shares), strict=True) if i < j}
+    assert {pair for pair in found if 0 in pair or (switches.mirror and switches.rotation)} == linked
+    assert (shares == shares.T).all() and set(np.unique(shares)) <= {0.0, 1.0}
+    labels = group_vectors(vectors, np.arange(6), 0.9, posed=csr_array(shares))
+    assert labels[4] == 4 and labels[5] == 5 and len(set(labels[:4])) < 4
+    poses = duplicates._poses(pens[:4], Switches(mirror=True, rotation=True))
+    assert poses == ["", "mirrored", "turned", "mirrored and turned"]
+
+
+def test_progress_and_its_end(filled: Archive) -> None:
+    steps: list[tuple[int, int]] = []
+    found = find_duplicates(filled, 0.95, progress=lambda done, total: steps.append((done, total)))
+    assert steps[0] == (0, found.searched) and steps[-1] == (found.searched, found.searched)
+
+    class Enough(Exception):
+        pass
+
+    def stop(done: int, total: int) -> None:
+        raise Enough
+
+    with pytest.raises(Enough):
+        find_duplicates(filled, 0.95, progress=stop)
+    with pytest.raises(DeepDXFError, match="--any-size"):
+        find_duplicates(filled, 0.95, switches=Switches(size=False))
+
+
+def test_a_decision_that_was_not_seen_is_not_overwritten(filled: Archive) -> None:
+    found = find_duplicates(filled, 0.95)
+    id, mark = found.groups[0].id, found.groups[0].mark
+    assert mark == "open"
+    first = decide(filled, found, "same", [id], by="alice", seen={id: mark}).group(id)
+    assert first.by == "alice" and first.decided is not None and first.mark != mark
+    with pytest.raises(DecidedMeanwhile, match="it is the same") as caught:
+        decide(filled, found, "not", [id], by="bob", seen={id: mark})
+    assert [group.by for group in caught.value.groups] == ["alice"]
+    assert find_duplicates(filled, 0.95).group(id).verdict == "same"
+    with pytest.raises(DecidedMeanwhile):  # nor is it taken back
+        decide(filled, found, None, [id], seen={id: mark})
+    assert decide(filled, found, "not", [id], by="bob", seen={id: first.mark}).group(id).by == "bob"
+    assert decide(filled, found, "ignore", [id]).group(id).verdict == "ignore"  # without a mark the later one counts
+
+
+def test_decisions_of_older_versions_have_no_name(filled: Archive) -> None:
+    import pyarrow
+
+    old = pyarrow.schema([field for field in decisions_module.schema() if field.name != "by"])
+    filled.side_table(decisions_module.TABLE, old)
+    found = find_duplicates(filled, 0.95)
+    group = decide(filled, found, "not", [found.groups[0].id], by="carol").groups[0]
+    assert (group.verdict, group.by) == ("not", "carol")
