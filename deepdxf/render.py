@@ -121,7 +121,7 @@ def hits_picture(query: tuple[str, Drawing], hits: Sequence[tuple[str, Drawing, 
             f'<text x="{x + 10}" y="{y + cell + 14}" font-size="14" font-weight="600" fill="#17202e" '
             f'xml:space="preserve">{label}</text>'
             f'<text x="{x + 10}" y="{y + cell + 33}" font-size="12" fill="#4a5768">'
-            f"{xml_text(_shorten(name, 27))}</text>"
+            f"{xml_text(shorten(name, 27))}</text>"
         )
     return "".join(parts) + "</svg>\n"
 
@@ -522,7 +522,7 @@ def _attribute(text: str) -> str:
     return quoteattr(legal(text))
 
 
-def _shorten(name: str, columns: int) -> str:
+def shorten(name: str, columns: int) -> str:
     """A name in at most ``columns`` columns (East Asian wide characters take two), cut in the middle."""
 
     widths = [2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in name]

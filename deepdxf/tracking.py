@@ -23,6 +23,7 @@ from typing import Any, Literal
 from deepdxf.errors import DeepDXFError
 from deepdxf.files import replacing
 
+METRICS = "metrics.jsonl"
 WANDB = "pip install 'deepdxf[wandb]'"
 
 
@@ -98,7 +99,7 @@ class Tracker:
         plain = {name: float(value) if math.isfinite(value) else None for name, value in figures.items()}
         row = {"step": step, "epoch": epoch, "kind": kind, **plain}
         self.records.append(row)
-        _append(self.folder / "metrics.jsonl", json.dumps(row) + "\n")
+        _append(self.folder / METRICS, json.dumps(row) + "\n")
         if set(row) <= set(self.columns):
             with _one_line(self.folder / "metrics.csv"), (self.folder / "metrics.csv").open("a", newline="") as file:
                 csv.DictWriter(file, self.columns, lineterminator="\n").writerow(row)
@@ -113,15 +114,9 @@ class Tracker:
     def _keep(self, step: int) -> None:
         """Read the records of the steps before ``step`` again and drop the others."""
         assert self.folder is not None
-        path = self.folder / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        for line in lines:
-            try:
-                row = json.loads(line)
-            except ValueError:  # the process was killed while it wrote
-                continue
-            if row["step"] <= step:
-                self.records.append(row)
+        path = self.folder / METRICS
+        if path.exists():
+            self.records = [row for row in read_records(self.folder) if row["step"] <= step]
         with replacing(path) as partial:
             partial.write_text("".join(json.dumps(row) + "\n" for row in self.records), encoding="utf-8")
         self._write_csv()
@@ -136,6 +131,29 @@ class Tracker:
             writer = csv.DictWriter(file, self.columns, lineterminator="\n")
             writer.writeheader()
             writer.writerows(self.records)
+
+
+def read_records(folder: Path) -> list[dict[str, Any]]:
+    """The records of the run in a folder, in their order.
+
+    Raises:
+        DeepDXFError: there are none.
+    """
+    path = folder / METRICS
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror if isinstance(error, OSError) else None) or "not in UTF-8"
+        raise DeepDXFError(f"{path}: {reason}; name the folder of a run") from None
+    records = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # the process was killed while it wrote
+            continue
+        if isinstance(row, dict) and {"step", "kind"} <= row.keys():
+            records.append(row)
+    return records
 
 
 @contextmanager

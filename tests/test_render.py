@@ -383,12 +383,12 @@ def test_wrong_arguments_are_named() -> None:
 
 @given(st.text(max_size=60), st.integers(4, 30))
 def test_long_names_keep_both_ends(name: str, columns: int) -> None:
-    short = render._shorten(name, columns)
+    short = render.shorten(name, columns)
     if short != name:
         head, tail = short.split("…", 1) if "…" not in name else ("", "")
         assert name.startswith(head) and name.endswith(tail)
         assert len(short) <= columns
-    assert render._shorten("图纸" * 20, 9) == "图纸…图纸"
+    assert render.shorten("图纸" * 20, 9) == "图纸…图纸"
 
 
 def test_the_picture_of_hits_holds_rank_score_and_name() -> None:
