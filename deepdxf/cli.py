@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from deepdxf import __version__, cli_archive, cli_compare, cli_serve, cli_train
+from deepdxf import __version__, cli_archive, cli_compare, cli_experiment, cli_plot, cli_serve, cli_train
 from deepdxf.console import complain, counted, listed, number, print_json, print_outcome, print_pairs, shown, size_text
 from deepdxf.errors import ArchiveError, DeepDXFError
 
@@ -786,6 +786,8 @@ def parser() -> argparse.ArgumentParser:
 
     cli_serve.add_command(command, positive, positive_number)
     cli_train.add_commands(command)
+    cli_plot.add_command(command, encoder_option, workers_option, positive, positive_number)
+    cli_experiment.add_command(command, positive)
 
     numbers = {"positive": positive, "positive_number": positive_number, "finite": finite}
     cli_archive.add_commands(command, archive_option, encoder_option, workers_option, numbers, searched)

@@ -25,16 +25,22 @@ PACKAGE = Path(deepdxf.__file__).parent
 LAYERS = (
     ("__main__",),
     ("cli",),
-    ("cli_archive", "cli_compare", "cli_serve", "cli_train"),
+    ("cli_experiment",),
+    ("cli_archive", "cli_compare", "cli_plot", "cli_serve", "cli_train"),
     ("server",),
     ("duplicates", "follow", "parts", "revisions", "transfer"),
     ("decisions",),
-    ("finetune",),
+    ("experiment",),
+    ("finetune", "experiment_data"),
     ("train",),
     ("learner", "held_out", "background", "probe"),
     ("masking", "loader", "config"),
     ("gradients",),
     ("optim", "processes", "tracking"),
+    ("plot_page",),
+    ("plot",),
+    ("experiment_tables",),
+    ("experiment_sets",),
     ("embed", "archive", "cad_json", "augment", "store", "overlay", "console"),
     ("compare",),
     ("match", "verify", "fusion", "inventory"),
@@ -68,6 +74,7 @@ HEAVY = {
     "h5py",
     "onnxruntime",
     "fastapi",
+    "matplotlib",
 }
 
 
@@ -135,8 +142,8 @@ def test_who_knows_a_cad_library(library: str) -> None:
 
 # The learning layer: what may import torch. `collate` and `checkpoint` do so in functions, for models are served without.
 LEARNING = {
-    "background", "balance", "checkpoint", "collate", "config", "encoders", "finetune", "gradients", "held_out",
-    "learner", "loader", "masking", "objectives", "optim", "probe", "processes", "tracking", "train",
+    "background", "balance", "checkpoint", "collate", "config", "encoders", "experiment", "experiment_data",
+    "finetune", "gradients", "held_out", "learner", "loader", "masking", "objectives", "optim", "probe", "processes", "tracking", "train",
 }  # fmt: skip
 SERVING = {
     "checkpoint",
@@ -152,7 +159,7 @@ def test_only_the_learning_layer_knows_torch() -> None:
 
 def test_learning_is_imported_by_nothing_but_the_commands_about_it() -> None:
     importers = {module for module in MODULES if (LEARNING - SERVING) & set(own(module))}
-    assert importers <= LEARNING | {"cli_plot", "cli_train"}
+    assert importers <= LEARNING | {"cli_experiment", "cli_plot", "cli_train"}
 
 
 @pytest.mark.parametrize(
