@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdxf import inventory
 from deepdxf.batch import progress_bar, read_many
 from deepdxf.descriptor import Strokes
 from deepdxf.drawing import Drawing, EntityClass
@@ -62,7 +63,7 @@ PROBED_SHARE, UNINDEXED_SHARE = 0.1, 0.1
 # Rows that have a vector.
 SEARCHABLE = "status != 'failed'"
 # Rows that lack something that this version keeps of a drawing: they failed, or an older version wrote them.
-INCOMPLETE = "status = 'failed' OR geometry IS NULL OR sketch IS NULL"
+INCOMPLETE = "status = 'failed' OR geometry IS NULL OR sketch IS NULL OR strokes IS NULL"
 # Scores are compared at this many decimals: products of equal vectors may differ in the last bits.
 SCORE_DECIMALS = 6
 # A batch is committed after this many rows or seconds.
@@ -90,8 +91,13 @@ def _add_sketch(db: Any) -> None:
     _ensure_column(db, "sketch", "binary")
 
 
+def _add_strokes(db: Any) -> None:
+    """Format 4: all strokes, which parts are searched in; the next indexing fills them in."""
+    _ensure_column(db, "strokes", "binary")
+
+
 # MIGRATIONS[i] turns the tables of format i + 1 into those of format i + 2.
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry, _add_sketch)
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry, _add_sketch, _add_strokes)
 
 # Marks a table's key, which the database watches: of two processes that insert one at once, the second updates.
 KEY = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-primary-key:position": "1"}
@@ -182,6 +188,7 @@ class Ingest:
             row |= summary_columns(summarise(drawing), path.name) | {
                 "geometry": canonical_hash(drawing),
                 "sketch": pack(sketch(drawing)),
+                "strokes": inventory.pack(drawing),
                 "vector": vector,
                 "thumbnail": self.thumbnail(drawing) if self.thumbnail else None,
             }
@@ -672,6 +679,13 @@ class Archive:
         packed = {row["id"]: row["sketch"] for row in rows}
         return [None if (data := packed.get(id)) is None else unpack(data) for id in ids]
 
+    def packed_strokes(self) -> Iterator[list[tuple[str, bytes | None]]]:
+        """Ids and `inventory.pack` of all drawings that could be read, some at a time; None where the archive has none."""
+        with database_errors(self.address):
+            rows = self._table.search().where(SEARCHABLE).select(["id", "strokes"]).to_batches()
+            for batch in rows:
+                yield list(zip(batch["id"].to_pylist(), batch["strokes"].to_pylist(), strict=True))
+
     def thumbnail(self, id: str) -> bytes | None:
         """The picture of one drawing; None if none was made. Raises ArchiveError for an unknown id."""
         picture: bytes | None = self._row(id, ["thumbnail"])["thumbnail"]
@@ -936,6 +950,7 @@ def _schema(dim: int) -> pa.Schema:
             *columns,
             pa.field("folded", pa.string()),  # what `Archive.find_text` searches
             pa.field("sketch", pa.binary()),  # `verify.pack`
+            pa.field("strokes", pa.binary()),  # `inventory.pack`
             pa.field("thumbnail", pa.binary()),
             pa.field("vector", pa.list_(pa.float32(), dim)),
         ]

@@ -443,7 +443,9 @@ def cards_of(archive: Archive, ids: Sequence[str], scores: Mapping[str, float] |
 
 
 def search_parts(arguments: Arguments, switches: Switches) -> int:
-    """``deepdxf search --part``: the drawings of an archive that contain a detail, with the place."""
+    """``deepdxf search --part``: the drawings of an archive that contain a detail, with the places."""
+    from dataclasses import asdict
+
     from deepdxf import reader
     from deepdxf.archive import Archive, drawing_id
     from deepdxf.parts import detail_of, find_parts
@@ -474,6 +476,8 @@ def search_parts(arguments: Arguments, switches: Switches) -> int:
             "place": list(hit.place),
             "rotation": hit.rotation,
             "mirrored": hit.mirrored,
+            "scale": hit.places[0].scale,
+            "count": len(hit.places),
             "id": hit.id,
             "root": hit.root,
         }
@@ -486,7 +490,10 @@ def search_parts(arguments: Arguments, switches: Switches) -> int:
     if arguments.html or arguments.marked:
         write_marked(arguments, drawing, file, found)
     if arguments.json:
-        facts = {"strokes": found.strokes, "searched": found.searched, "read": found.read, "left": found.left}
+        for row, hit in zip(rows, found.hits, strict=True):
+            row["places"] = [asdict(place) for place in hit.places]
+        names = ("strokes", "searched", "laid", "read", "left", "limited")
+        facts = {name: getattr(found, name) for name in names}
         return print_json({"query": str(arguments.file or id), **facts, "failed": found.failed, "hits": rows})
     for path, reason in found.failed.items():
         complain("not looked at", path, reason)
@@ -494,6 +501,8 @@ def search_parts(arguments: Arguments, switches: Switches) -> int:
         x0, y0, x1, y1 = row["place"]
         pose = f", turned by {row['rotation']:g}°" if row["rotation"] else ""
         pose += ", mirrored" if row["mirrored"] else ""
+        pose += f", {row['scale']:.4g} times as large" if row["scale"] != 1.0 else ""
+        pose += f", and at {row['count'] - 1} more places" if row["count"] > 1 else ""
         print(
             shown(
                 f"{row['rank']:>3}  {row['share']:.0%}  {row['path']}  at ({x0:.6g}, {y0:.6g}) to ({x1:.6g}, {y1:.6g}){pose}"
@@ -501,14 +510,19 @@ def search_parts(arguments: Arguments, switches: Switches) -> int:
         )
     print(
         f"{len(rows)} drawings contain the detail ({found.strokes} strokes); {found.searched} searched by the sizes of their "
-        f"strokes, {found.read} of them read"
-        + (f", {found.left} more could contain it: narrow the search by --where or --min-score" if found.left else "")
+        f"strokes, it was laid into {found.laid} of them"
+        + (f", {found.read} of which had to be read" if found.read else "")
+        + (f"; {found.left} more could contain it: narrow the search by --where or --min-score" if found.left else "")
     )
+    if found.limited:
+        print(
+            f"{found.limited} drawings are so crowded with strokes of these sizes that incomplete places may be missing"
+        )
     return 0
 
 
 def write_marked(arguments: Arguments, drawing: Drawing, file: Path, found: PartSearch) -> None:
-    """The hits of a part search with the place marked: as a gallery, as pictures."""
+    """The hits of a part search with the places marked: as a gallery, as pictures."""
     from deepdxf import reader
     from deepdxf.errors import ReadError
     from deepdxf.files import replacing
@@ -522,30 +536,34 @@ def write_marked(arguments: Arguments, drawing: Drawing, file: Path, found: Part
         arguments.marked.mkdir(parents=True, exist_ok=True)
     for rank, hit in enumerate(found.hits, 1):
         path = Path(hit.root, hit.path)
+        best = hit.places[0]
         facts: dict[str, Value] = {
-            "place": ", ".join(f"{value:.6g}" for value in hit.place),
-            "turned by": hit.rotation or None,
+            "places": [", ".join(f"{value:.6g}" for value in place.box) for place in hit.places],
+            "turned by": best.rotation or None,
+            "mirrored": best.mirrored or None,
+            "scale": best.scale if best.scale != 1.0 else None,
         }
+        boxes = [place.box for place in hit.places]
         try:
             shown_drawing = reader.read(path)
         except ReadError as error:  # it has vanished just now
             cards.append(Card(hit.path, b"", facts, [str(error)], score=hit.share, id=hit.id))
             continue
         if arguments.marked:
-            large = marked_svg(shown_drawing, hit.place)
+            large = marked_svg(shown_drawing, boxes)
             name = f"{rank:03}_{path.stem}"
             with replacing(arguments.marked / f"{name}.svg") as partial:
                 partial.write_text(large, encoding="utf-8", newline="\n")
             with replacing(arguments.marked / f"{name}.png") as partial:
                 partial.write_bytes(png(large))
-        picture = png(marked_svg(shown_drawing, hit.place, pixels))
+        picture = png(marked_svg(shown_drawing, boxes, pixels))
         cards.append(Card(hit.path, picture, facts, score=hit.share, id=hit.id, file=path))
     if arguments.html:
         picture = thumbnail(drawing) if arguments.box is None else png(marked_svg(drawing, arguments.box, pixels))
         about: dict[str, Value] = {"strokes of the detail": found.strokes}
         query = Card(str(file), picture, about, file=Path(os.path.abspath(file)))
         gallery(
-            arguments.html, query, cards, title="Drawings that contain a detail", note="the place is in a dashed frame"
+            arguments.html, query, cards, title="Drawings that contain a detail", note="the places are in dashed frames"
         )
 
 
@@ -554,7 +572,8 @@ def part_options(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--part",
         action="store_true",
-        help="find drawings that contain FILE as a detail, at its size; --min-score: its share",
+        help="find drawings that contain FILE as a detail, with the places; --min-score: the share of its strokes that are "
+        f"there (default: {LEAST_SHARE})",
     )
     made.add_argument(
         "--box",
@@ -564,7 +583,7 @@ def part_options(made: argparse.ArgumentParser) -> None:
         "with a minus",
     )
     made.add_argument(
-        "--marked", type=Path, metavar="DIR", help="write SVG and PNG of the hits with the place marked (with --part)"
+        "--marked", type=Path, metavar="DIR", help="write SVG and PNG of the hits with the places marked (with --part)"
     )
 
 
