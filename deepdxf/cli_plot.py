@@ -315,7 +315,7 @@ def map_of(arguments: Arguments) -> Made:
     import numpy as np
 
     from deepdxf import plot as figures
-    from deepdxf.projection import METHODS, need_method, principal, project
+    from deepdxf.projection import METHODS, need_method, principal, project, unit
 
     need_method(arguments.method)
     title = METHODS[arguments.method][0]
@@ -324,7 +324,7 @@ def map_of(arguments: Arguments) -> Made:
         if arguments.model is None or not arguments.paths:
             arguments.fail("--color code needs PATHs and --model DIR: only a model has codes in one space")
         sequence, geometry, n = codes_of(arguments)
-        vectors: FloatArray = np.concatenate([sequence, geometry])
+        vectors: FloatArray = unit(np.concatenate([sequence, geometry]))
         labels, legend = ["sequence"] * n + ["geometry"] * n, "code"
     else:
         if arguments.model is not None:

@@ -1,7 +1,7 @@
 """Figures of training, embeddings and drawings: functions of arrays and drawings that return a matplotlib Figure.
 
-Colours are those of Okabe and Ito (2008) without yellow, gradients are cividis (Nuñez, Anderton and Renslow 2018):
-people of all kinds of colour vision tell them apart. Whatever a colour tells, a marker, a line style, a width, a hatch
+Colours are those of Okabe and Ito (2008) without yellow, gradients are cividis (Nuñez, Anderton and Renslow 2018) or of
+one hue: people of all kinds of colour vision tell them apart. Whatever a colour tells, a marker, a line style, a width, a hatch
 or a number tells too, so that a black-and-white print is legible. Needs the extra ``plot``.
 
 Letters in shapes: n drawings or rows of a drawing, s segments.
@@ -41,6 +41,7 @@ from deepdxf.projection import (
     Vectors,
     centred,
     modality_gap,
+    mollweide,
     on_sphere,
     principal,
     ring_density,
@@ -54,6 +55,7 @@ P = ParamSpec("P")
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", "p", "h")
+LARGER = {"^": 1.3, "v": 1.3, "<": 1.3, ">": 1.3, "P": 1.7, "X": 1.7, "*": 2.0, "p": 1.3, "h": 1.3}  # as dark as "o"
 DASHES: tuple[Any, ...] = ("-", "--", "-.", (0, (1, 1.2)), (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (3, 1)))
 INK, SOFT, GRID = "#17202e", "#5b6776", "#dde3ea"
 WIDE, DPI = 7.2, 150  # inches of most figures, pixels an inch of PNG
@@ -321,16 +323,17 @@ def embedding_map(
     if pairs is not None:
         axis.add_collection(LineCollection(list(pairs), colors="#8b95a1", linewidths=0.5, alpha=0.6))
     found = classes_of(labels)
-    size = float(np.clip(3000 / max(len(places), 1), 8, 34))
+    size = float(np.clip(4000 / max(len(places), 1), 8, 34))
     handles = []
     for number, (name, members) in enumerate(found):
         rest = name in (OTHERS, NOTHING) and number >= len(found) - 2 and name not in labels
         look = _class_look(None if rest else number)
         # few points lie over many
         x, y = places[members].T
-        axis.scatter(x, y, s=size * (0.5 if rest else 1.0), zorder=2 - 1 / (1 + len(members)), **look)
+        axis.scatter(x, y, s=size * LARGER.get(look["marker"], 1.0), zorder=2 - 1 / (1 + len(members)), **look)
         words = f"{label(name, 26)} ({len(members)})"
         shape = {"marker": look["marker"], "markerfacecolor": look["facecolor"], "markeredgecolor": look["edgecolor"]}
+        shape["markersize"] = 5.0 * LARGER.get(look["marker"], 1.0) ** 0.5
         handles.append(Line2D([], [], linestyle="none", label=words, **shape))
     axis.set_aspect("equal", "datalim")
     if any(axes):
@@ -454,13 +457,13 @@ def gap(sequence: Vectors, geometry: Vectors, *, title: str = "") -> Figure:
         upper.set_ylabel(f"{share[1]:.0%}")
         cosines = unit(pair[0]) @ unit(pair[1]).T
         own = np.eye(len(cosines), dtype=bool)
-        bins = np.linspace(min(float(cosines.min()), -0.05), 1.0, 36)
+        bins = np.linspace(float(cosines.min()) - 1e-9, float(cosines.max()) + 1e-9, 31)
         density = {"bins": bins, "density": True}
         lower.hist(cosines[~own], **density, color="#c9d3df", edgecolor=SOFT, linewidth=0.4, label="two drawings")
         lower.hist(
             cosines[own], **density, histtype="step", color="#d55e00", linewidth=1.6, hatch="////", label="one drawing"
         )
-        lower.set_xlabel(f"cosine of sequence and geometry; its own is the first for {found_first(*pair):.0%}")
+        lower.set_xlabel(f"cosine of the codes; own one found first: {found_first(*pair):.0%}")
         lower.set_yticks([])
     handles, texts = grid[0, 0].get_legend_handles_labels()
     handles.append(Line2D([], [], linestyle="none", marker="+", color=INK, markersize=9, label="mean"))
@@ -643,7 +646,7 @@ def _common(a: tuple[float, float, float, float], b: tuple[float, float, float, 
 
 # --- spheres ---------------------------------------------------------------------------------------------------------
 
-RING, RING_HEIGHT = 1.12, 0.75  # where the density of the circle begins, and how high its peak is; the circle has 1
+RING, RING_HEIGHT = 1.08, 0.6  # where the density of the circle begins, and how high its peak is; the circle has 1
 SECTORS = 72  # of the histogram
 
 
@@ -661,14 +664,15 @@ def sphere(sets: Mapping[str, Vectors], *, title: str = "") -> Figure:
     """
     columns = len(sets)
     figure = Figure((max(3.4 * columns, 4.6), 5.9), layout="constrained")
-    halves: Any = figure.subfigures(2, 1, height_ratios=(1.55, 1))
-    upper, lower = halves
+    grid = figure.subplots(2, columns, squeeze=False, height_ratios=(1.75, 1))
     for column, (name, vectors) in enumerate(sets.items()):
-        ring = upper.add_subplot(1, columns, column + 1)
-        _ring(ring, vectors)
-        ring.set_title(label(name, 40), loc="center")
-        globe = lower.add_subplot(1, columns, column + 1, projection="mollweide")
-        _globe(globe, vectors)
+        _ring(grid[0, column], vectors)
+        grid[0, column].set_title(label(name, 40), loc="center")
+        _globe(grid[1, column], vectors)
+    for change in ("xlim", "ylim"):  # circles of one size
+        limits = np.array([getattr(axis, f"get_{change}")() for axis in grid[0]])
+        for axis in grid[0]:
+            getattr(axis, f"set_{change}")(limits[:, 0].min(), limits[:, 1].max())
     if title:
         figure.suptitle(label(title, 80), x=0.01, ha="left")
     return figure
@@ -700,9 +704,9 @@ def _ring(axis: Axes, vectors: Vectors) -> None:
         "an even spread",
     )
     axis.text(0, 0, "\n".join(facts), ha="center", va="center", fontsize=7.5, color=SOFT)
-    reach = RING + RING_HEIGHT + 0.03
-    axis.set_xlim(-reach, reach)
-    axis.set_ylim(-reach, reach)
+    drawn = np.concatenate([*outlines, np.column_stack(_polar(even + 0.05, at))])  # the picture is no larger than this
+    axis.set_xlim(drawn[:, 0].min(), drawn[:, 0].max())
+    axis.set_ylim(drawn[:, 1].min(), drawn[:, 1].max())
     axis.set_aspect("equal")
     axis.axis("off")
 
@@ -713,56 +717,38 @@ def _polar(radius: FloatArray, angle: FloatArray) -> tuple[FloatArray, FloatArra
 
 def _globe(axis: Axes, vectors: Vectors) -> None:
     points, share = on_sphere(vectors, 3)
-    longitude, latitude = np.linspace(-np.pi, np.pi, 121), np.linspace(-np.pi / 2, np.pi / 2, 61)
+    longitude, latitude = np.linspace(-np.pi, np.pi, 181), np.linspace(-np.pi / 2, np.pi / 2, 91)
     east, north = np.meshgrid(longitude, latitude)
     at = np.stack([np.cos(north) * np.cos(east), np.cos(north) * np.sin(east), np.sin(north)], axis=-1)
-    density = 4 * np.pi * sphere_density(points, at.reshape(-1, 3)).reshape(north.shape)
-    axis.grid(False)
+    density = 4 * np.pi * sphere_density(points, at.reshape(-1, 3)).reshape(north.shape)  # 1 = an even spread
+    x, y = mollweide(east, north)
     axis.pcolormesh(
-        east,
-        north,
-        density,
-        cmap=_pale(),
-        vmin=0.0,
-        vmax=max(float(density.max()), 2.0),
-        shading="gouraud",
-        rasterized=True,
+        x, y, density, cmap=_pale(), vmin=0.0, vmax=max(float(density.max()), 2.0), shading="gouraud", rasterized=True
     )
     levels = [level for level in (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0) if level < density.max()]
     if levels:
         styles = ["dashed" if level == 1.0 else "solid" for level in levels]
-        axis.contour(east, north, density, levels, colors=INK, linewidths=0.5, linestyles=styles)
-    axis.plot(
-        np.arctan2(points[:, 1], points[:, 0]),
-        np.arcsin(np.clip(points[:, 2], -1, 1)),
-        linestyle="none",
-        marker="o",
-        markersize=2.2,
-        color="#d55e00",
-        alpha=0.6,
-        markeredgewidth=0,
-    )
-    axis.set_xticks([])
-    axis.set_yticks([])
+        axis.contour(x, y, density, levels, colors=INK, linewidths=0.5, linestyles=styles)
+    turn = np.linspace(0, 2 * np.pi, 181)
+    axis.plot(2 * np.cos(turn), np.sin(turn), color=SOFT, linewidth=0.9)
+    at_points = mollweide(np.arctan2(points[:, 1], points[:, 0]), np.arcsin(np.clip(points[:, 2], -1, 1)))
+    axis.plot(*at_points, linestyle="none", marker="o", markersize=2.2, color="#d55e00", alpha=0.6, markeredgewidth=0)
+    axis.set_aspect("equal")
+    axis.axis("off")
     lines = ", ".join(f"{level:g}" for level in levels) or "none"
-    axis.set_title(
-        f"{share:.0%} of the length in 3 axes\nlines: {lines} × an even spread",
-        loc="center",
-        fontsize=7.5,
-        color=SOFT,
-        fontweight="normal",
-        y=-0.32,
-    )
+    words = f"{share:.0%} of the length in 3 axes\nlines: {lines} × an even spread"
+    axis.text(0.5, -0.06, words, transform=axis.transAxes, ha="center", va="top", fontsize=7.5, color=SOFT)
 
 
 def _pale() -> Colormap:
-    """Cividis from light to dark, without its darkest end: lines and points over it are seen."""
-    return ListedColormap(colormaps["cividis_r"](np.linspace(0.0, 0.8, 256)), "pale")
+    """Blues from white on, without the darkest end: lines and points over it are seen."""
+    return ListedColormap(colormaps["Blues"](np.linspace(0.0, 0.75, 256)), "pale")
 
 
 # --- drawings --------------------------------------------------------------------------------------------------------
 
 MARGIN = 0.03  # around a drawing, of its longer side
+NARROWEST = 0.2  # of the longer side: what a picture is at least as wide and high
 MANY = 20_000  # segments from which an SVG holds them as a picture
 TEXTS = (EntityClass.TEXT, EntityClass.MTEXT)
 
@@ -788,23 +774,27 @@ class Pen:
 
 
 def draw(axis: Axes, drawing: Drawing, *, width: float = 0.6, color: str = INK) -> None:
-    """Draw a drawing into axes of its own, which then have its frame and nothing else."""
-    sheet(axis, drawing)
+    """Draw a drawing into square axes of its own."""
+    sheet(axis, drawing, square=True)
     pen = Pen.of(drawing)
     _stroke(axis, pen, np.ones(len(drawing), np.bool_), color=color, linewidth=width)
     if not len(pen.lines) and not len(pen.bars):
         _say(axis, "empty")
 
 
-def sheet(axis: Axes, drawing: Drawing) -> None:
-    """Make axes the paper of a drawing: its frame, equal scales, no ticks."""
+def sheet(axis: Axes, drawing: Drawing, *, square: bool = False) -> None:
+    """Make axes the paper of a drawing: its frame, or a square around it, with equal scales and without ticks."""
     frame = drawing.frame
-    low, high = frame[:2], frame[2:]
-    extent = float(np.max(high - low))
-    extent = extent if 0 < extent < math.inf else 1.0
-    axis.set_xlim(low[0] - MARGIN * extent, high[0] + MARGIN * extent)
-    axis.set_ylim(low[1] - MARGIN * extent, high[1] + MARGIN * extent)
-    axis.set_aspect("equal", "datalim")
+    middle, extent = (frame[:2] + frame[2:]) / 2, frame[2:] - frame[:2]
+    longest = float(extent.max()) if 0 < float(extent.max()) < math.inf else 1.0
+    shown_extent = np.full(2, longest) if square else np.maximum(extent, longest * NARROWEST)
+    (left, low), (right, high) = (middle + sign * (shown_extent / 2 + MARGIN * longest) for sign in (-1, 1))
+    axis.set_xlim(left, right)
+    axis.set_ylim(low, high)
+    if square:
+        axis.set_box_aspect(1)
+    else:
+        axis.set_aspect("equal")
     axis.autoscale(False)
     axis.grid(False)
     axis.set_xticks([])
@@ -898,7 +888,7 @@ def attention(drawing: Drawing, share: FloatArray, *, title: str = "") -> Figure
 def _thickness(times: FloatArray) -> FloatArray:
     """Points of lines that get so many times an even share."""
     height = np.log(times / LEVELS[0]) / math.log(LEVELS[-1] / LEVELS[0])
-    result: FloatArray = THIN + (THICK - THIN) * height**1.5
+    result: FloatArray = THIN + (THICK - THIN) * height**2
     return result
 
 

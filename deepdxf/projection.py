@@ -24,7 +24,7 @@ LEAST = 5  # vectors of a map: the methods that look at neighbours need some
 DIRECT = 512  # up to so many rows or columns, all singular values are computed
 REDUCED = 50  # dimensions that neighbours are looked for in (van der Maaten and Hinton 2008 take 30, openTSNE 50)
 PERPLEXITY, NEIGHBOURS = 30.0, 15  # of t-SNE and of UMAP, their papers' usual ones; less for few vectors
-WIDTH = 0.6  # of a kernel on a sphere of k dimensions is WIDTH · n^(−1 / (k + 4)) radians: Scott's rule, narrowed
+WIDTH = 0.35  # of a kernel on a sphere of k dimensions is WIDTH · n^(−1 / (k + 4)) radians: Scott's rule, narrowed
 EPS = 1e-12
 
 Vectors = NDArray[Any]
@@ -180,3 +180,13 @@ def sphere_density(points: FloatArray, at: FloatArray) -> FloatArray:
         result[first : first + 1024] = kernels.mean(axis=1)
     scale = kappa / (2.0 * np.pi * -float(np.expm1(-2.0 * kappa)))
     return result * scale
+
+
+def mollweide(longitude: FloatArray, latitude: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """x in [−2, 2] and y in [−1, 1] of Mollweide's projection, which keeps areas: the sphere is an ellipse; radians."""
+    turn = np.array(latitude, np.float64)
+    for _ in range(30):  # Newton's method for 2 t + sin 2t = π sin(latitude); slow only at the poles, where cos t is 0
+        slope = 2.0 + 2.0 * np.cos(2.0 * turn)
+        step = (2.0 * turn + np.sin(2.0 * turn) - np.pi * np.sin(latitude)) / np.maximum(slope, 1e-9)
+        turn = np.clip(turn - step, -np.pi / 2.0, np.pi / 2.0)
+    return 2.0 / np.pi * longitude * np.cos(turn), np.sin(turn)
