@@ -33,7 +33,8 @@ from deepdxf.synth import generate
 from deepdxf.train import Data, part
 
 TRAINED_SEED, SUITE_SEED = 20_260_201, 20_260_202  # of the generated drawings
-TEST = 0.25  # share of the generated drawings whose kinds are held out
+TEST = 0.25  # share of the drawings whose kinds or sources are held out
+ARCHIVE = 0.5  # the same where a part of them is an archive to fine-tune on
 PAIRS = 64  # drawings of which a view is made, for the figures of embeddings
 REMEMBERED = 10_000  # drawings of all steps of a run up to which their views are kept for the runs after it
 SETS_REMEMBERED = 2  # views by so many settings
@@ -130,7 +131,7 @@ def prepare(folder: Path, experiment: Set, size: Size, given: Given | None, quie
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawings, protocol = generated(folder / "trained", size.drawings, TRAINED_SEED)
-    settings = {**EVERY_SIZE, "data.test": TEST}
+    settings = {**EVERY_SIZE, "data.test": ARCHIVE if experiment.archive else TEST}
     plain = configuration.varied(configuration.load("base"), settings)
     data = part(drawings.select(drawings.lengths <= size.rows), protocol, plain)
     suite, edits = generated(folder / "suite", size.suite, SUITE_SEED)

@@ -75,7 +75,7 @@ EVERY_SIZE: Settings = {
 SIZES: Mapping[str, Size] = {
     "smoke": Size(60, 40, 120, 4, {
         "encoder.size": "tiny", "encoder.codewords": 16, "encoder.whitening": 8, "encoder.head_across": 32,
-        "encoder.pixels": 16, "batch.drawings": 4, "batch.chunk": 4, "stopping.steps": 2,
+        "batch.drawings": 4, "batch.chunk": 4, "stopping.steps": 2,
     }),
     "small": Size(520, 200, 200, 32, {
         "encoder.size": "tiny", "encoder.whitening": 64, "encoder.head_across": 128,
