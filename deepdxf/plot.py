@@ -532,7 +532,9 @@ def plane(cells: Sequence[Cell], *, title: str = "") -> Figure:
     """Objectives on the alignment–uniformity plane (Wang and Isola, ICML 2020); the best are at the lower left.
 
     Colour: mAP on held-out drawings. Circles are objectives, squares baselines, crosses objectives that collapsed.
+    Baselines far away from all objectives are told in words, so that the objectives have room.
     """
+    cells, outside = _together(cells)
     figure = Figure((WIDE + 1.2, 5.6), layout="constrained")
     axis = figure.subplots()
     scores = np.array([cell.score for cell in cells])
@@ -577,6 +579,13 @@ def plane(cells: Sequence[Cell], *, title: str = "") -> Figure:
     axis.set_xlabel("uniformity (lower: fills the sphere more evenly)")
     axis.set_ylabel("alignment (lower: two views of a drawing lie closer)")
     axis.margins(0.12)
+    if outside:
+        lines = [
+            f"{c.name}: uniformity {c.uniformity[1]:.2f}, alignment {c.alignment[1]:.2f}, mAP {c.score:.3f}"
+            for c in outside
+        ]
+        words = "\n".join(["not on this part of the plane:", *lines])
+        axis.text(0.0, -0.13, words, transform=axis.transAxes, fontsize=7.5, color=SOFT, va="top")
     if mappable is not None and len(known):
         figure.colorbar(mappable, ax=axis, label="mAP, held-out drawings (white: not measured)", pad=0.02)
     handles = [
@@ -591,6 +600,18 @@ def plane(cells: Sequence[Cell], *, title: str = "") -> Figure:
     figure.draw_without_rendering()  # places in pixels are known from here on
     _name_points(axis, [(c.uniformity[1], c.alignment[1], label(c.name, 24)) for c in cells])
     return figure
+
+
+def _together(cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
+    """The cells of the picture, and baselines that lie further from the objectives than these from each other."""
+    points = np.array([(c.uniformity[1], c.alignment[1]) for c in cells if not c.baseline])
+    if len(points) < 3:
+        return list(cells), []
+    low, high = points.min(axis=0), points.max(axis=0)
+    room = np.maximum(high - low, 0.02)
+    near = {c.name: bool(((low - room <= p) & (p <= high + room)).all()) for c in cells
+            for p in [np.array([c.uniformity[1], c.alignment[1]])]}  # fmt: skip
+    return [c for c in cells if near[c.name]], [c for c in cells if not near[c.name]]
 
 
 def _bad_is_white() -> Colormap:
@@ -608,7 +629,7 @@ def _name_points(axis: Axes, points: Sequence[tuple[float, float, str]]) -> None
     inside = axis.get_window_extent()
     for (px, py), (x, y, name) in sorted(zip(places, points, strict=True), key=lambda item: (item[0][1], item[0][0])):
         width, height = (0.60 * 7.5 * len(name) + 2) * dpi / 72, 10.0 * dpi / 72
-        best: tuple[float, float, float] | None = None
+        best: tuple[float, float, float, int] | None = None
         for ring in range(1, 9):
             for step in range(8 if ring == 1 else 16):
                 angle = 2 * math.pi * step / (8 if ring == 1 else 16)
@@ -620,13 +641,12 @@ def _name_points(axis: Axes, points: Sequence[tuple[float, float, str]]) -> None
                 covered = sum(_common(box, other) for other in taken) + (1e6 if outside else 0.0)
                 cost = covered + ring
                 if best is None or cost < best[0]:
-                    best = cost, cx, cy
+                    best = cost, cx, cy, ring
             if best is not None and best[0] < ring + 1:
                 break
         assert best is not None
-        _, cx, cy = best
+        _, cx, cy, ring = best
         taken.append((cx - width / 2, cy - height / 2, cx + width / 2, cy + height / 2))
-        far = math.hypot(cx - px, cy - py) > half + 1.2 * height + width / 2
         axis.annotate(
             name,
             (x, y),
@@ -635,7 +655,7 @@ def _name_points(axis: Axes, points: Sequence[tuple[float, float, str]]) -> None
             ha="center",
             va="center",
             fontsize=7.5,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": SOFT} if far else None,
+            arrowprops={"arrowstyle": "-", "linewidth": 0.5, "color": SOFT} if ring > 1 else None,
         )
 
 
@@ -730,7 +750,7 @@ def _globe(axis: Axes, vectors: Vectors) -> None:
         styles = ["dashed" if level == 1.0 else "solid" for level in levels]
         axis.contour(x, y, density, levels, colors=INK, linewidths=0.5, linestyles=styles)
     turn = np.linspace(0, 2 * np.pi, 181)
-    axis.plot(2 * np.cos(turn), np.sin(turn), color=SOFT, linewidth=0.9)
+    axis.plot(2 * np.cos(turn), np.sin(turn), color=SOFT, linewidth=0.9, clip_on=False)
     at_points = mollweide(np.arctan2(points[:, 1], points[:, 0]), np.arcsin(np.clip(points[:, 2], -1, 1)))
     axis.plot(*at_points, linestyle="none", marker="o", markersize=2.2, color="#d55e00", alpha=0.6, markeredgewidth=0)
     axis.set_aspect("equal")
@@ -1010,16 +1030,11 @@ def matches(
         figure.add_artist(line)
         for axis, end in zip(axes, ends, strict=True):
             axis.annotate(
-                str(number),
-                end,
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color=INK,
-                zorder=6,
-                annotation_clip=False,
+                str(number), end, (0, 9), textcoords="offset points", ha="center", va="center", fontsize=6.5, color=INK,
+                zorder=6, annotation_clip=False,
                 bbox={"boxstyle": "circle,pad=0.22", "facecolor": "white", "edgecolor": color, "linewidth": 0.9},
-            )
+            )  # fmt: skip
+            axis.plot(*end, marker="o", markersize=2.4, color=color, zorder=6)
     only = {"removed": int((kinds[0] == "removed").sum()), "added": int((kinds[1] == "added").sum())}
     words = {"removed": "only in the left one", "added": "only in the right one", **TITLES}
     handles = [
