@@ -471,13 +471,13 @@ def decide(
 
     Raises:
         DeepDXFError: there is no such group.
-        DecidedMeanwhile: a mark has changed; nothing is written.
+        DecidedMeanwhile: a mark has changed, and not by the same verdict; nothing is written.
     """
     chosen = [found.group(id).shapes for id in dict.fromkeys(ids)]
     decisions = Decisions(archive)
     if seen:
         now = [group for group in _standing(found, decisions).groups if group.id in ids]
-        if changed := [group for group in now if seen.get(group.id, group.mark) != group.mark]:
+        if changed := [g for g in now if seen.get(g.id, g.mark) != g.mark and g.verdict != verdict]:
             raise DecidedMeanwhile(changed)
     if verdict is None:
         decisions.withdraw(chosen)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -326,6 +327,114 @@ def test_principal_plane_is_that_of_a_full_decomposition() -> None:
     assert np.array_equal(plane, principal_plane(data.copy()))
     assert principal_plane(data[:2]).shape == (2, 2) and principal_plane(data[:0]).shape == (0, 2)
     assert np.isfinite(principal_plane(np.ones((5, 8), np.float32))).all()
+
+
+def test_duplicates_as_a_job(client: TestClient) -> None:
+    wanted = {"kind": "duplicates", "min_score": 0.8, "mirror": True}  # one of the two has a text besides
+    response = client.post(f"{API}/jobs", json=wanted)
+    assert response.status_code == 202
+    job = waited(client, response.headers["location"])
+    assert job["state"] == "done" and job["done"] == job["total"] > 0
+    groups = client.get(f"{API}/duplicates", params={"min_score": 0.8, "mirror": True, "show": "all"}).json()
+    assert groups["total"] == job["result"]["groups"]
+    poses = {m["path"]: m["pose"] for group in groups["items"] for m in group["members"]}
+    # a part and its mirror image are duplicates where that is asked for, and said to be mirrored
+    assert poses["corners/corner.dxf"] == "" and poses["corners/turned-over.dxf"] == "mirrored"
+    plain = client.get(f"{API}/duplicates", params={"min_score": 0.8, "show": "all"}).json()["items"]
+    assert "corners/corner.dxf" not in {m["path"] for group in plain for m in group["members"]}
+    problem(client.post(f"{API}/jobs", json={**wanted, "where": "nothing = 1"}), "bad-filter")
+
+
+def test_a_job_is_stopped(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+    real = library_module.find_duplicates
+
+    def slow(*args: Any, progress: Any, **options: Any) -> Any:
+        progress(1, 9)
+        begun.set()
+        assert go_on.wait(10)
+        progress(2, 9)
+        return real(*args, progress=progress, **options)
+
+    monkeypatch.setattr(library_module, "find_duplicates", slow)
+    wanted = {"kind": "duplicates", "min_score": 0.123}
+    first = client.post(f"{API}/jobs", json=wanted).json()["id"]
+    assert begun.wait(10)
+    assert client.post(f"{API}/jobs", json=wanted).json()["id"] == first  # nobody begins it twice
+    running = client.get(f"{API}/jobs/{first}").json()
+    assert (running["state"], running["done"], running["total"]) == ("running", 1, 9)
+    assert client.delete(f"{API}/jobs/{first}").status_code == 202
+    go_on.set()
+    assert waited(client, f"{API}/jobs/{first}")["state"] == "cancelled"
+    monkeypatch.undo()
+    again = client.post(f"{API}/jobs", json=wanted).json()["id"]
+    assert again != first and waited(client, f"{API}/jobs/{again}")["state"] == "done"
+
+
+def test_decisions_that_cross(client: TestClient) -> None:
+    asked = {"min_score": 0.999, "show": "all"}
+    seen = client.get(f"{API}/duplicates", params=asked).json()["items"][0]
+    wanted = {"groups": [seen["id"]], "min_score": 0.999, "seen": {seen["id"]: seen["mark"]}}
+    first = client.post(f"{API}/duplicates/decisions", json={**wanted, "verdict": "same", "note": "first"}).json()[0]
+    refused = problem(
+        client.post(f"{API}/duplicates/decisions", json={**wanted, "verdict": "not"}), "decided-meanwhile"
+    )
+    assert [(g["id"], g["verdict"], g["note"], g["mark"]) for g in refused["changed"]] == [
+        (seen["id"], "same", "first", first["mark"])
+    ]
+    assert client.get(f"{API}/duplicates", params=asked).json()["items"][0]["verdict"] == "same"
+    way_out = {**wanted, "seen": {seen["id"]: refused["changed"][0]["mark"]}, "verdict": "not"}
+    assert client.post(f"{API}/duplicates/decisions", json=way_out).json()[0]["verdict"] == "not"
+    assert client.post(f"{API}/duplicates/decisions", json={**wanted, "seen": {}, "verdict": "open"}).is_success
+
+
+# --- details
+
+
+def found_parts(client: TestClient, **wanted: Any) -> dict[str, Any]:
+    response = client.post(f"{API}/jobs", json={"kind": "parts", **wanted})
+    assert response.status_code == 202, response.text
+    return waited(client, response.headers["location"])
+
+
+def test_parts_of_a_box(client: TestClient, ids: dict[str, str]) -> None:
+    job = found_parts(client, query=ids["plates/plate-R2.dxf"], box=[-1, -1, 121, 61], min_share=0.7)
+    assert job["state"] == "done"
+    hits = {hit["path"]: hit for hit in job["result"]["hits"]}
+    assert {"plates/plate-R1.dxf", "plates/copy of plate.dxf"} <= hits.keys() and "plates/plate-R2.dxf" not in hits
+    assert "corners/corner.dxf" not in hits
+    place = hits["plates/plate-R1.dxf"]["places"][0]
+    assert np.allclose(place["box"], [0, 0, 120, 60], atol=0.01) and not place["mirrored"]
+    picture = client.get(
+        f"{API}/drawings/{ids['plates/plate-R1.dxf']}/marked.svg", params={"box": ",".join(map(str, place["box"]))}
+    )
+    assert picture.status_code == 200 and "stroke-dasharray" in picture.text
+    again = {"if-none-match": picture.headers["etag"]}
+    assert client.get(picture.request.url, headers=again).status_code == 304
+
+
+def test_parts_of_an_upload_and_what_may_differ(client: TestClient, ids: dict[str, str]) -> None:
+    query = client.post(f"{API}/uploads", files=send("corners/corner.dxf")).json()
+    assert query["name"] == "corner.dxf" and query["id"].startswith("u-")
+    asked = {"query": query["id"], "min_share": 0.9}
+    assert [hit["path"] for hit in found_parts(client, **asked)["result"]["hits"]] == ["corners/corner.dxf"]
+    turned_over = found_parts(client, **asked, mirror=True, where="path like 'corners/turned%'")["result"]["hits"]
+    assert [(hit["path"], hit["places"][0]["mirrored"]) for hit in turned_over] == [("corners/turned-over.dxf", True)]
+
+
+def test_details_that_are_none(client: TestClient, ids: dict[str, str]) -> None:
+    one = {"kind": "parts", "query": ids["plates/plate-R1.dxf"]}
+    assert (
+        "3 or more"
+        in problem(client.post(f"{API}/jobs", json={**one, "box": [200, 200, 300, 300]}), "no-detail")["detail"]
+    )
+    problem(client.post(f"{API}/jobs", json={**one, "box": [1, 1, 1, 9]}), "bad-request")
+    problem(client.post(f"{API}/jobs", json={**one, "box": [1, 1, 9]}), "invalid")
+    problem(client.post(f"{API}/jobs", json={**one, "where": "nothing = 1"}), "bad-filter")
+    problem(client.post(f"{API}/jobs", json={**one, "query": "0" * 16}), "unknown-drawing")
+    problem(client.post(f"{API}/jobs", json={**one, "query": "u-" + "0" * 32}), "unknown-drawing")
+    problem(client.post(f"{API}/jobs", json={**one, "query": ids["gone.dxf"]}), "file-gone")
+    problem(client.post(f"{API}/jobs", json={**one, "query": ids["empty.dxf"]}), "no-detail")
 
 
 def test_health_and_metrics(client: TestClient) -> None:

@@ -30,7 +30,18 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-ALL = ("/", "/drawings", "/duplicates", "/map", "/archive", "/api", "/search?text=plate", "/login", "/nothing")
+ALL = (
+    "/",
+    "/drawings",
+    "/duplicates",
+    "/map",
+    "/archive",
+    "/api",
+    "/search?text=plate",
+    "/login",
+    "/nothing",
+    "/parts/none",
+)
 
 
 @pytest.fixture(scope="module")
@@ -262,11 +273,117 @@ def test_two_users_at_once(users: Users, tmp_path: Path) -> None:
     one.page.locator("[data-verdict=same]").click()
     expect(one.page.locator("[data-group]")).to_contain_text("the same")
     two.page.locator("[data-verdict=ignore]").click()  # on a page that does not know of the first decision
-    expect(two.page.locator("[data-group]")).to_contain_text("ignored")
+    box = two.page.locator("#review .problem")
+    expect(box).to_contain_text("Somebody else has decided meanwhile")
+    expect(box).to_contain_text("copy of plate.dxf has become: the same")
     one.page.reload()
+    expect(one.page.locator("[data-group]")).to_contain_text("the same")  # nothing was written
+    two.page.get_by_role("button", name="Decide “ignored” all the same").click()
+    expect(two.page.locator("[data-group]")).to_contain_text("ignored")
+    expect(box).to_have_count(0)
+    one.page.locator("[data-verdict=open]").click()  # which does not know of the second
+    one.page.get_by_role("link", name="Leave it as it is now").click()
     expect(one.page.locator("[data-group]")).to_contain_text("ignored")
     one.page.locator("[data-verdict=open]").click()
     expect(one.page.locator("[data-verdict=open]")).to_have_count(0)
+
+
+def opened(users: Users, name: str, **options: Any) -> Page:
+    """The page of a drawing, when its picture is there."""
+    page = users(**options).go(f"/drawings?name={name}")
+    page.locator("#results h3 a").first.click()
+    page.wait_for_selector("#view svg .svg-pan-zoom_viewport")
+    expect(page.get_by_role("button", name="select a detail")).to_be_enabled()
+    return page
+
+
+def corners(page: Page) -> list[float]:
+    return [float(page.locator(f"#detail [name={name}]").input_value()) for name in ("x0", "y0", "x1", "y1")]
+
+
+def test_detail_by_pointer(users: Users) -> None:
+    page = opened(users, "plate-R2")
+    page.get_by_role("button", name="select a detail").click()
+    sheet = page.locator("#view > .drawn > svg").bounding_box()
+    outline = page.locator(".svg-pan-zoom_viewport > g").bounding_box()  # of the plate, 120 × 60
+    assert sheet and outline
+    page.mouse.move(outline["x"] - 4, outline["y"] - 4)
+    page.mouse.down()
+    page.mouse.move(outline["x"] + 50, outline["y"] + 50)
+    page.mouse.move(outline["x"] + outline["width"] + 4, outline["y"] + outline["height"] + 4)
+    page.mouse.up()
+    x0, y0, x1, y1 = corners(page)
+    assert -8 < x0 <= 0 and -8 < y0 <= 0 and 120 <= x1 < 128 and 60 <= y1 < 68
+    expect(page.locator("#view .selection")).to_have_count(1)
+    page.locator("#detail").get_by_role("button").click()
+    page.wait_for_selector("#results .hit")
+    assert {"plate-R1.dxf", "copy of plate.dxf"} <= set(hits(page))
+    expect(page.locator("#results .places").first).to_contain_text("at (")
+    expect(page.locator("#results img").first).to_have_js_property("complete", True)
+    assert int(page.locator("#results img").first.evaluate("(e) => e.naturalWidth")) > 0
+    page.get_by_label("Least share").fill("0.999")
+    page.get_by_role("button", name="Search again").click()
+    expect(page.locator("#results-heading")).to_contain_text("0 drawings contain it")
+
+
+def test_detail_by_keyboard(users: Users) -> None:
+    page = opened(users, "plate-R1")
+    page.get_by_role("button", name="select a detail").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#view")).to_be_focused()
+    before = corners(page)
+    page.keyboard.press("ArrowRight")
+    moved = corners(page)
+    assert moved[0] > before[0] and moved[2] > before[2] and moved[1] == before[1]
+    for key, times in (("Shift+ArrowRight", 45), ("ArrowLeft", 20), ("Shift+ArrowDown", 30), ("ArrowUp", 10)):
+        for _ in range(times):
+            page.keyboard.press(key)
+    expect(page.locator("#announce")).to_contain_text("frame from")
+    x0, y0, x1, y1 = corners(page)
+    assert x0 < 0 and x1 > 120 and y0 < 0 and y1 > 60
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#results .hit")
+    assert "copy of plate.dxf" in hits(page)
+
+
+def test_detail_without_scripts_and_by_upload(users: Users, tmp_path: Path) -> None:
+    page = users(java_script_enabled=False).go("/")
+    page.set_input_files("#file", drawing(tmp_path, "corners/corner.dxf"))
+    page.get_by_label("mirrored").check()
+    page.get_by_role("button", name="Find drawings that contain it").click()
+    page.wait_for_selector("#results .hit", timeout=20_000)  # the page loads itself anew until it is done
+    assert set(hits(page)) == {"corner.dxf", "turned-over.dxf"}
+    expect(page.locator(".hit", has_text="turned-over.dxf")).to_contain_text("mirrored")
+    page = users().go("/drawings?name=plate-R1")
+    page.locator("#results h3 a").first.click()
+    for name, value in zip(("x0", "y0", "x1", "y1"), ("300", "300", "310", "310"), strict=True):
+        page.locator(f"#detail [name={name}]").fill(value)
+    page.locator("#detail").get_by_role("button").click()
+    expect(page.locator("h1")).to_have_text("There is too little in the detail")
+
+
+def test_long_search_shows_progress_and_is_stopped(users: Users, monkeypatch: pytest.MonkeyPatch) -> None:
+    from deepdxf.server import library as library_module
+
+    go_on = threading.Event()
+    real = library_module.find_duplicates
+
+    def slow(*args: Any, progress: Any, **options: Any) -> Any:
+        for done in range(1000):
+            progress(done, 4321)
+            if go_on.wait(0.05):
+                break
+        return real(*args, progress=progress, **options)
+
+    monkeypatch.setattr(library_module, "find_duplicates", slow)
+    page = users().go("/duplicates?min_score=0.77")
+    expect(page.locator("#review")).to_contain_text("of 4 321 drawings compared")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#review")).to_contain_text("was stopped")
+    page.get_by_role("link", name="Begin again").click()
+    expect(page.locator("#review progress")).to_have_count(1)
+    go_on.set()
+    expect(page.locator("#review h2")).to_contain_text("group")
 
 
 def test_oversized_upload_is_refused(users: Users, tmp_path: Path) -> None:

@@ -296,11 +296,11 @@ def test_scopes(guarded: TestClient, tokens: dict[str, str]) -> None:
 
 def test_every_page_needs_a_token(guarded: TestClient, tokens: dict[str, str]) -> None:
     pages = ("/", "/drawings", "/drawings/x", "/drawings/x/view", "/drawings/x/thumbnail.png", "/search?text=a", "/map",
-             "/archive", "/api", "/duplicates", "/revisions/x", "/compare?a=x&b=y", "/step?a=x&b=y")  # fmt: skip
+             "/archive", "/api", "/duplicates", "/revisions/x", "/compare?a=x&b=y", "/step?a=x&b=y", "/parts/x")  # fmt: skip
     for path in pages:
         response = guarded.get(path, follow_redirects=False)
         assert response.status_code == 303 and response.headers["location"] == f"/login?next={quote(path)}"
-    for path in ("/search", "/compare", "/duplicates", "/archive/index", "/archive/jobs/x/cancel"):
+    for path in ("/search", "/compare", "/duplicates", "/archive/index", "/jobs/x/cancel", "/parts"):
         response = guarded.post(path, files={"file": ("a.dxf", b"x")}, follow_redirects=False)
         assert response.status_code in (303, 422), path
         if response.status_code == 303:
@@ -398,3 +398,47 @@ def test_defects_tell_nothing(archive: Path, monkeypatch: pytest.MonkeyPatch, ca
             assert response.status_code == 500 and "secret" not in response.text
             assert response.headers["x-request-id"] in response.text
     assert "RuntimeError at test_server_security.py" in caplog.text and "the secret of" not in caplog.text
+
+
+def test_scopes_of_jobs_and_names_of_who_decides(guarded: TestClient, tokens: dict[str, str]) -> None:
+    reader, writer = ({"authorization": f"Bearer {tokens[name]}"} for name in ("reader", "writer"))
+    job = guarded.post(f"{API}/jobs", json={"kind": "duplicates", "min_score": 0.999}, headers=reader)
+    assert job.status_code == 202  # it only reads
+    assert guarded.post(f"{API}/jobs", json={"kind": "index"}, headers=reader).status_code == 403
+    indexing = guarded.post(f"{API}/jobs", json={"kind": "index"}, headers=writer).json()["id"]
+    assert guarded.delete(f"{API}/jobs/{indexing}", headers=reader).status_code == 403
+    assert guarded.post(f"/jobs/{indexing}/cancel", headers=reader).status_code == 403
+    group = guarded.get(f"{API}/duplicates", params={"min_score": 0.999}, headers=reader).json()["items"][0]["id"]
+    wanted = {"groups": [group], "verdict": "not", "min_score": 0.999}
+    decided = guarded.post(f"{API}/duplicates/decisions", json=wanted, headers=writer).json()
+    assert decided[0]["by"] == "writer"
+    assert guarded.post(f"{API}/duplicates/decisions", json={**wanted, "verdict": "open"}, headers=writer).is_success
+
+
+def test_nobody_sees_what_others_look_for(client: TestClient) -> None:
+    query = client.post(f"{API}/uploads", files={"file": ("mine.dxf", content("plates/plate-R1.dxf"))}).json()["id"]
+    job = client.post(f"{API}/jobs", json={"kind": "parts", "query": query}).json()["id"]
+    for text in (client.get(f"{API}/jobs").text, client.get("/archive").text):
+        assert job not in text and query not in text
+    assert query not in client.get(f"{API}/jobs/{job}").text
+    assert client.get(f"{API}/jobs/{job}").json()["kind"] == "parts"
+
+
+@pytest.mark.parametrize("box", ["1,2,3", "1,1,1,5", "nan,0,1,1", "0,0,inf,1", "<script>"])
+def test_boxes_that_are_none(client: TestClient, box: str) -> None:
+    id = ids_of(client)["hostile.dxf"]
+    answer = client.get(f"{API}/drawings/{id}/marked.svg", params={"box": box})
+    assert answer.status_code == 400 and answer.json()["type"] == "/problems/bad-request"
+    page = client.post(
+        "/parts", data={"query": id, **dict(zip(("x0", "y0", "x1", "y1"), box.split(","), strict=False))}
+    )
+    assert page.status_code == 400 and "<script>" not in page.text.replace("<script src", "")
+
+
+def test_markup_in_marked_pictures_is_text(client: TestClient) -> None:
+    id = ids_of(client)["hostile.dxf"]
+    picture = client.get(f"{API}/drawings/{id}/marked.svg", params={"box": ["0,0,10,10", "20,20,40,40"]})
+    assert HOSTILE not in picture.text and picture.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    root = ElementTree.fromstring(picture.content)
+    assert not [node for node in root.iter() if node.tag.endswith("script")]
+    assert picture.text.count("stroke-dasharray") == 2

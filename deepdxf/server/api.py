@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Annotated, Any, Literal
@@ -10,12 +11,13 @@ from fastapi import APIRouter, Depends, File, Form, Path, Query, Request, Respon
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from deepdxf import __version__
-from deepdxf.duplicates import Group
+from deepdxf.duplicates import DecidedMeanwhile, Group
 from deepdxf.encoder import Switches
+from deepdxf.parts import Box
 from deepdxf.report import plain
 from deepdxf.revisions import Version
 from deepdxf.server import models
-from deepdxf.server.library import Found, Upload, is_upload
+from deepdxf.server.library import Found, Grouping, Upload, is_upload
 from deepdxf.server.metrics import Labels
 from deepdxf.server.problems import MEDIA_TYPE, PROBLEMS, Problem
 from deepdxf.server.requests import (
@@ -239,6 +241,40 @@ def picture(
     return Response(svg, media_type="image/svg+xml", headers={"etag": tag, **SVG_POLICY})
 
 
+@router.get("/drawings/{id}/marked.svg", dependencies=READ, tags=["drawings"], response_class=Response)
+def marked(
+    id: Id,
+    request: Request,
+    server: Server,
+    box: Annotated[list[str], Query(max_length=100, description="x0,y0,x1,y1 in units of the drawing; again for more")],
+) -> Response:
+    """A picture of a drawing with places in dashed frames, as part search finds them."""
+    places = [place for text in box if (place := proper(box_of(text))) is not None]
+    response = Response()
+    tag = tag_of("marked", server.library.source(id).key, request.url.query)
+    if is_known(request, response, tag):
+        return not_modified(tag)
+    svg = server.library.marked(id, places)
+    return Response(svg, media_type="image/svg+xml", headers={"etag": tag, **SVG_POLICY})
+
+
+def box_of(text: str) -> Box:
+    """A box that is written as four numbers with commas. Raises Problem."""
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError:
+        raise Problem("bad-request", f"a box of {text[:80]!r}; give x0,y0,x1,y1") from None
+    return x0, y0, x1, y1
+
+
+@router.post("/uploads", dependencies=READ, status_code=201, tags=["drawings"])
+def hold(
+    server: Server, file: Annotated[UploadFile, File(description="DXF (also binary, .dxf.gz) or DWG")]
+) -> models.Query:
+    """Hold a drawing in memory for a while: its `id` can be searched with, compared, and be the detail of a job."""
+    return query_of_upload(server.library.upload(*uploaded(file)))
+
+
 # --- comparing
 
 
@@ -289,10 +325,15 @@ def duplicates(
     part: PartOf,
     min_score: MinPair = 0.95,
     where: Where = None,
+    mirror: MirrorSwitch = False,
+    rotation: RotationSwitch = False,
     show: Annotated[Literal["open", "decided", "all"], Query(description="which groups")] = "open",
 ) -> models.Page[models.Group]:
-    """Groups of drawings that are the same, or nearly; the largest first."""
-    groups = shown_groups(server, min_score, where, show)
+    """Groups of drawings that are the same, or nearly; the largest first.
+
+    In a large archive that takes a while the first time: a job (`POST /jobs`) does it with progress.
+    """
+    groups = shown_groups(server, Grouping(min_score, where, mirror, rotation), show)
     items = [group_model(server, group) for group in part.of(groups)]
     following = part.next(request, len(groups))
     return models.Page[models.Group](
@@ -300,9 +341,9 @@ def duplicates(
     )
 
 
-def shown_groups(server: State, min_score: float, where: str | None, show: str) -> list[Group]:
+def shown_groups(server: State, asked: Grouping, show: str) -> list[Group]:
     """The groups that are open, decided about, or all."""
-    groups = server.library.duplicates(min_score, where).groups
+    groups = server.library.duplicates(asked).groups
     return [group for group in groups if show == "all" or (group.verdict is None) == (show == "open")]
 
 
@@ -319,16 +360,35 @@ def group_model(server: State, group: Group) -> models.Group:
         verdict=group.verdict or "open",
         earlier=group.earlier,
         note=group.note,
+        decided=group.decided,
+        by=group.by,
+        mark=group.mark,
         members=members,
     )
 
 
 @router.post("/duplicates/decisions", dependencies=WRITE, tags=["duplicates"])
-def decide(wanted: models.DecisionRequest, server: Server) -> list[models.Group]:
-    """Decide about groups, all of them or none; a group that has changed meanwhile is a conflict."""
-    found = server.library.duplicates(wanted.min_score, wanted.where)
+def decide(wanted: models.DecisionRequest, request: Request, server: Server) -> list[models.Group]:
+    """Decide about groups, all of them or none.
+
+    A group that has changed meanwhile is a conflict (409); one that others have decided about since its mark in `seen` was
+    read is left as it is (412), and `changed` has such groups as they stand now.
+    """
+    found = server.library.duplicates(Grouping(wanted.min_score, wanted.where, wanted.mirror, wanted.rotation))
     verdict = None if wanted.verdict == "open" else wanted.verdict
-    return [group_model(server, g) for g in server.library.decide(found, verdict, wanted.groups, wanted.note)]
+    try:
+        decided = server.library.decide(
+            found, verdict, wanted.groups, wanted.note, by=name_of(request), seen=wanted.seen
+        )
+    except DecidedMeanwhile as error:
+        changed = [group_model(server, group).model_dump(mode="json") for group in error.groups]
+        raise Problem("decided-meanwhile", str(error), changed=changed) from error
+    return [group_model(server, group) for group in decided]
+
+
+def name_of(request: Request) -> str:
+    """The name of who asks; empty where no tokens are in use."""
+    return str(request.state.who).removeprefix("-")
 
 
 @router.get("/drawings/{id}/revisions", dependencies=READ, tags=["drawings"])
@@ -382,18 +442,37 @@ def map(request: Request, response: Response, server: Server) -> Any:
     return JSONResponse({"points": points}, headers={"etag": tag})
 
 
-@router.post("/jobs", dependencies=WRITE, status_code=202, tags=["jobs"])
-def start_job(wanted: models.JobRequest, server: Server, response: Response) -> models.Job:
-    """Begin long work: `index` brings the archive up to date with the folders that were indexed before."""
-    job = server.jobs.index(wanted.redo, wanted.prune)
+@router.post("/jobs", dependencies=READ, status_code=202, tags=["jobs"])
+def start_job(wanted: models.JobRequest, request: Request, server: Server, response: Response) -> models.Job:
+    """Begin long work: `index` brings the archive up to date with the folders that were indexed before, `duplicates` looks
+    for groups, `parts` for the drawings that contain a detail."""
+    if isinstance(wanted, models.IndexRequest):
+        needs("write")(request)
+        job = server.jobs.index(wanted.redo, wanted.prune)
+    elif isinstance(wanted, models.DuplicatesRequest):
+        job = server.jobs.duplicates(Grouping(wanted.min_score, wanted.where, wanted.mirror, wanted.rotation))
+    else:
+        switches = Switches(wanted.size, wanted.mirror, wanted.rotation)
+        job = server.jobs.parts(
+            server.library.sought(wanted.query, proper(wanted.box), switches, wanted.min_share, wanted.where)
+        )
     response.headers["location"] = f"/api/v1/jobs/{job.id}"
     return models.Job(**job.document())
 
 
+def proper(box: Box | None) -> Box | None:
+    """A box that spans an area. Raises Problem."""
+    if box is not None and not (all(math.isfinite(value) for value in box) and box[0] != box[2] and box[1] != box[3]):
+        raise Problem(
+            "bad-request", "the box spans no area; give x0, y0, x1, y1 of two corners, in units of the drawing"
+        )
+    return box
+
+
 @router.get("/jobs", dependencies=READ, tags=["jobs"])
 def jobs(request: Request, server: Server, part: PartOf) -> models.Page[models.Job]:
-    """Jobs, newest first."""
-    found = server.jobs.all()
+    """Jobs, newest first; those about a detail are seen only by who knows their id."""
+    found = server.jobs.public()
     items = [models.Job(**job.document()) for job in part.of(found)]
     following = part.next(request, len(found))
     return models.Page[models.Job](
@@ -407,9 +486,11 @@ def job(id: Id, server: Server) -> models.Job:
     return models.Job(**server.jobs.get(id).document())
 
 
-@router.delete("/jobs/{id}", dependencies=WRITE, status_code=202, tags=["jobs"])
-def cancel_job(id: Id, server: Server) -> models.Job:
+@router.delete("/jobs/{id}", dependencies=READ, status_code=202, tags=["jobs"])
+def cancel_job(id: Id, request: Request, server: Server) -> models.Job:
     """Ask a job to stop; what it has done stays."""
+    if server.jobs.get(id).writes:
+        needs("write")(request)
     return models.Job(**server.jobs.cancel(id).document())
 
 

@@ -26,15 +26,24 @@ from deepdxf.calibration import Calibration, calibration_of
 from deepdxf.decisions import Verdict
 from deepdxf.descriptor import Strokes
 from deepdxf.drawing import EntityClass, FloatArray
-from deepdxf.duplicates import Duplicates, Group, decide, decided_anew, find_duplicates
+from deepdxf.duplicates import (
+    DecidedMeanwhile,
+    Duplicates,
+    Group,
+    Progress,
+    decide,
+    decided_anew,
+    find_duplicates,
+)
 from deepdxf.encoder import Similarity, Switches, Vectors, explain
 from deepdxf.errors import ArchiveError, DeepDXFError, FilterError
 from deepdxf.files import SUFFIXES, is_below
+from deepdxf.parts import Box, Detail, PartSearch, find_parts
 from deepdxf.revisions import Chain, find_revisions, record_of
 from deepdxf.server.metrics import Metrics
 from deepdxf.server.problems import Problem
 from deepdxf.server.settings import Settings
-from deepdxf.server.work import Compare, Crew, Look, Looked, Picture, Pose, Query, Source
+from deepdxf.server.work import Compare, Crew, Cut, Drawn, Look, Looked, Marked, Picture, Pose, Query, Source
 from deepdxf.summary import one_line
 from deepdxf.verify import Verification
 from deepdxf.where import columns_of, compile_where, count_column
@@ -42,6 +51,7 @@ from deepdxf.where import columns_of, compile_where, count_column
 Answer = TypeVar("Answer")
 MAX_HITS = 10_000  # of a search; what is below them is not counted
 MAX_TEXT_HITS = 1000
+MAX_PARTS = 200  # hits of a part search
 LAYERS = 300  # names of layers that filters offer, the most frequent
 NAME = 120  # characters of an upload's name that are kept
 COMPARISONS = 16  # kept, for the step from picture to JSON and back
@@ -71,6 +81,28 @@ class Catalogue:
     folders: Mapping[str, Folder]  # by root
     layers: tuple[str, ...]
     statuses: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """Which groups of duplicates are asked for."""
+
+    min_score: float
+    where: str | None = None
+    mirror: bool = False
+    rotation: bool = False
+
+
+@dataclass(frozen=True)
+class Sought:
+    """A detail that is looked for."""
+
+    reference: str  # the drawing that it is, or is in
+    box: Box | None  # of it; None: all of the drawing
+    detail: Detail
+    switches: Switches
+    min_share: float
+    where: str | None
 
 
 @dataclass
@@ -182,6 +214,7 @@ class Library:
         self._searches = Kept[Found](SEARCHES)
         self._groupings = Kept[Duplicates](GROUPINGS)
         self._grouping = threading.Lock()  # one at a time: it takes all cores
+        self._deciding = threading.Lock()
 
     def close(self) -> None:
         """End the worker processes."""
@@ -255,7 +288,16 @@ class Library:
 
     def picture(self, reference: str, *, background: str = "#ffffff", text: bool = True) -> str:
         """SVG of a drawing, made anew from its file. Raises Problem."""
-        answer: str = self.crew.do(Picture(self.source(reference), background, text))
+        return self.drawn(reference, background=background, text=text).svg
+
+    def drawn(self, reference: str, *, background: str = "#ffffff", text: bool = True) -> Drawn:
+        """The same with the places of the drawing in it. Raises Problem."""
+        answer: Drawn = self.crew.do(Picture(self.source(reference), background, text))
+        return answer
+
+    def marked(self, reference: str, places: Sequence[Box]) -> str:
+        """SVG of a drawing with places marked, made anew from its file. Raises Problem."""
+        answer: str = self.crew.do(Marked(self.source(reference), tuple(places)))
         return answer
 
     def source(self, reference: str) -> Source:
@@ -395,31 +437,85 @@ class Library:
 
     # --- duplicates and revisions
 
-    def duplicates(self, min_score: float, where: str | None) -> Duplicates:
-        """The groups of duplicates, with the decisions as they stand now. Raises Problem."""
-        condition = self.filter(where) if where is not None else None
-        key = (self.archive.version, min_score, condition)
+    def duplicates(self, asked: Grouping, progress: Progress | None = None) -> Duplicates:
+        """The groups of duplicates, with the decisions as they stand now. Raises Problem, and what `progress` raises."""
+        condition = self.filter(asked.where) if asked.where is not None else None
+        key = (self.archive.version, asked)
         with self._grouping:  # who comes while another one's list is made gets the same
             found = self._groupings.get(key)
             if found is None:
-                found = self._asked(lambda: find_duplicates(self.archive, min_score, where=condition))
+                found = self._asked(
+                    lambda: find_duplicates(
+                        self.archive,
+                        asked.min_score,
+                        where=condition,
+                        switches=Switches(mirror=asked.mirror, rotation=asked.rotation),
+                        progress=progress,
+                    )
+                )
                 return self._groupings.put(key, found)
         anew: Duplicates = self._archive(lambda: decided_anew(self.archive, found))
         return anew
 
-    def has_duplicates(self, min_score: float, where: str | None) -> bool:
+    def has_duplicates(self, asked: Grouping) -> bool:
         """Whether the groups are known already: of large archives it takes a while to find them."""
-        return self._groupings.get((self.archive.version, min_score, where)) is not None
+        return self._groupings.get((self.archive.version, asked)) is not None
 
-    def decide(self, found: Duplicates, verdict: Verdict | None, groups: Sequence[str], note: str) -> list[Group]:
-        """Decide about some groups: about all of them or, if one is not there any more, about none. Raises Problem."""
+    def decide(
+        self,
+        found: Duplicates,
+        verdict: Verdict | None,
+        groups: Sequence[str],
+        note: str = "",
+        *,
+        by: str,
+        seen: Mapping[str, str],
+    ) -> list[Group]:
+        """Decide about some groups: about all of them or, if one is not as it was seen, about none. Raises Problem.
+
+        Raises:
+            DecidedMeanwhile: others have decided about a group that the client has seen before that.
+        """
         for id in groups:
             if all(group.id != id for group in found.groups):
                 raise Problem(
                     "conflict", f"group {id} has changed: a drawing has joined or left; look at the list again"
                 )
-        decided: Duplicates = self._archive(lambda: decide(self.archive, found, verdict, groups, note))
+        with self._deciding:  # between looking and writing
+            decided: Duplicates = self._archive(
+                lambda: decide(self.archive, found, verdict, groups, note, by=by, seen=seen)
+            )
         return [group for group in decided.groups if group.id in set(groups)]
+
+    # --- parts
+
+    def sought(
+        self, reference: str, box: Box | None, switches: Switches, min_share: float, where: str | None
+    ) -> Sought:
+        """The detail of a drawing that is looked for. Raises Problem."""
+        condition = self.filter(where) if where is not None else None
+        detail: Detail | str = self.crew.do(Cut(self.source(reference), box))
+        if isinstance(detail, str):
+            raise Problem("no-detail", detail)
+        return Sought(reference, box, detail, switches, min_share, condition)
+
+    def find_parts(self, sought: Sought, progress: Progress) -> PartSearch:
+        """The drawings that contain a detail. Raises Problem, and what `progress` raises."""
+        found: PartSearch = self._asked(
+            lambda: find_parts(
+                self.archive,
+                sought.detail,
+                MAX_PARTS,
+                min_share=sought.min_share,
+                switches=sought.switches,
+                where=sought.where,
+                without=sought.reference,
+                workers=self.settings.workers,
+                timeout_s=self.settings.work_s,
+                progress=progress,
+            )
+        )
+        return found
 
     def revisions(self, reference: str, min_confidence: float) -> Chain:
         """The earlier and later versions of a drawing. Raises Problem."""
@@ -462,6 +558,8 @@ class Library:
             return ask()
         except FilterError as error:
             raise Problem("bad-filter", str(error)) from error
+        except DecidedMeanwhile:  # whoever decides has to be told more than a line
+            raise
         except (ArchiveError, DeepDXFError) as error:
             raise Problem("archive", self.public(str(error))) from error
 

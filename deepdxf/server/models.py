@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -131,12 +131,40 @@ class Job(BaseModel):
     result: dict[str, Any]
 
 
-class JobRequest(BaseModel):
-    """What is to be done."""
+class IndexRequest(BaseModel):
+    """Bring the archive up to date with the folders that were indexed before. Needs the scope `write`."""
 
     kind: Literal["index"]
     redo: Literal["changed", "failed", "all"] = "changed"
     prune: bool = Field(False, description="forget files that have vanished")
+
+
+class DuplicatesRequest(BaseModel):
+    """Look for groups of duplicates; `GET /duplicates` with the same words has them at once when the job is done."""
+
+    kind: Literal["duplicates"]
+    min_score: float = Field(0.95, gt=0, le=1)
+    where: str | None = Field(None, max_length=10_000)
+    mirror: bool = False
+    rotation: bool = False
+
+
+class PartsRequest(BaseModel):
+    """Look for the drawings that contain a detail of a drawing."""
+
+    kind: Literal["parts"]
+    query: str = Field(pattern=r"^[\w-]{1,64}$", description="id of a drawing, or of an upload")
+    box: tuple[float, float, float, float] | None = Field(
+        None, description="x0, y0, x1, y1 in units of the drawing: the detail is what lies in it; null: all of it"
+    )
+    min_share: float = Field(0.6, gt=0, le=1, description="of the detail's strokes, for a drawing to contain it")
+    where: str | None = Field(None, max_length=10_000)
+    size: bool = True
+    mirror: bool = False
+    rotation: bool = False
+
+
+JobRequest = Annotated[IndexRequest | DuplicatesRequest | PartsRequest, Field(discriminator="kind")]
 
 
 class Kept(BaseModel):
@@ -167,6 +195,7 @@ class Member(BaseModel):
     id: str
     path: str
     folder: str
+    pose: str = Field(description="how it lies over the first: empty, mirrored, turned, mirrored and turned")
     exact: int | None = Field(description="number of the exact duplicates in the group that it is one of")
     new: bool = Field(description="joined, or changed, since the group was decided about")
     modified: datetime | None
@@ -189,6 +218,9 @@ class Group(BaseModel):
     verdict: Decision
     earlier: Decision | None = Field(description="what was decided before others joined")
     note: str
+    decided: datetime | None = Field(description="when")
+    by: str = Field(description="name of the token or user; empty: not known")
+    mark: str = Field(description="of the decision; send it back in `seen` when deciding")
     members: list[Member]
 
 
@@ -200,6 +232,11 @@ class DecisionRequest(BaseModel):
     note: str = Field("", max_length=1000)
     min_score: float = Field(0.95, gt=0, le=1, description="as the groups were asked for")
     where: str | None = Field(None, max_length=10_000, description="as the groups were asked for")
+    mirror: bool = Field(False, description="as the groups were asked for")
+    rotation: bool = Field(False, description="as the groups were asked for")
+    seen: dict[str, str] = Field(
+        {}, max_length=10_000, description="group id to its mark: what others have decided since is not overwritten"
+    )
 
 
 class Version(BaseModel):

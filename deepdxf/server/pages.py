@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from importlib import resources
@@ -21,21 +22,26 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from deepdxf import __version__, overlay
 from deepdxf.console import size_text
 from deepdxf.decisions import Verdict
+from deepdxf.duplicates import DecidedMeanwhile
 from deepdxf.encoder import Switches
 from deepdxf.server.access import COOKIE, SESSION_S
 from deepdxf.server.api import (
     Id,
     PartOf,
     Reference,
+    box_of,
     brief,
     group_model,
+    name_of,
+    proper,
     query_of,
     search_result,
     shown_groups,
     step,
     version_model,
 )
-from deepdxf.server.library import is_upload
+from deepdxf.server.jobs import ENDED, Job
+from deepdxf.server.library import Grouping, Sought, is_upload
 from deepdxf.server.problems import Problem
 from deepdxf.server.requests import Server, State, is_known, needs, not_modified, tag_of, uploaded
 from deepdxf.server.work import Pose
@@ -59,7 +65,7 @@ def _static() -> dict[str, bytes]:
     folder = resources.files("deepdxf.server") / "static"
     found = {
         name: (folder / name).read_bytes()
-        for name in ("site.css", "site.js", "map.js", "review.js", "icon.svg", *VENDORED)
+        for name in ("site.css", "site.js", "map.js", "review.js", "detail.js", "icon.svg", *VENDORED)
     }
     # the comparison's page stands alone elsewhere; here its rules are kept to its part of the page
     found["overlay.css"] = f".overlay {{\n{overlay.STYLE}\n}}\n".encode()
@@ -90,6 +96,16 @@ def static(name: str, request: Request) -> Response:
 # --- templates -------------------------------------------------------------------------------------------------------
 
 
+def place_text(place: Mapping[str, Any]) -> str:
+    """Where a detail lies, and how."""
+    x0, y0, x1, y1 = place["box"]
+    parts = [f"({x0:.6g}, {y0:.6g}) to ({x1:.6g}, {y1:.6g})"]
+    parts += ["mirrored"] if place["mirrored"] else []
+    parts += [f"turned by {place['rotation']:g}°"] if place["rotation"] else []
+    parts += [f"{place['scale']:.4g} × as large"] if abs(place["scale"] - 1) > 1e-6 else []
+    return ", ".join(parts)
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("deepdxf.server"),
@@ -105,6 +121,7 @@ def _environment() -> Environment:
         "percent": lambda value: f"{value:.0%}",
         "share": lambda value: f"{min(max(value, 0.0), 1.0):.3f}",
         "thousands": lambda value: f"{value:,}".replace(",", " "),
+        "place": place_text,
         "day": lambda value: value.strftime("%Y-%m-%d") if value else "",
         "minute": lambda value: value.strftime("%Y-%m-%d %H:%M") if value else "",
         "kb": lambda value: f"{value / 1000:,.0f} kB".replace(",", " ") if value >= 1000 else f"{value} bytes",
@@ -124,13 +141,14 @@ def page(request: Request, server: State, template: str, status: int = 200, **va
         "signed_in": token is not None and not server.access.open,
         "may_write": token is not None and "write" in token.scopes,
         "max_bytes": server.library.settings.upload_mb * 2**20,
+        "known": token is not None,
     }
     return HTMLResponse(TEMPLATES.get_template(template).render(**frame, **values), status)
 
 
 def problem_page(problem: Problem, number: str) -> bytes:
     """A problem as a page."""
-    frame = {"path": "", "signed_in": False, "may_write": False, "max_bytes": 0}
+    frame = {"path": "", "signed_in": False, "may_write": False, "max_bytes": 0, "known": True}
     return TEMPLATES.get_template("problem.html").render(problem=problem, number=number, **frame).encode()
 
 
@@ -307,8 +325,9 @@ def drawing(id: Id, request: Request, server: Server) -> Response:
 def view(id: Id, server: Server) -> Response:
     """The drawing's picture to be put into its page; a problem stands where it would."""
     try:
-        content = Markup(server.library.picture(id))  # made by `render.svg`, which escapes what drawings hold
-        return HTMLResponse(TEMPLATES.get_template("view.html").render(svg=content, problem=None))
+        drawn = server.library.drawn(id)
+        content = Markup(drawn.svg)  # made by `render.svg`, which escapes what drawings hold
+        return HTMLResponse(TEMPLATES.get_template("view.html").render(svg=content, problem=None, at=drawn.to_picture))
     except Problem as problem:
         return HTMLResponse(TEMPLATES.get_template("view.html").render(svg="", problem=problem), problem.status)
 
@@ -365,6 +384,7 @@ VERDICTS: dict[str, str] = {"same": "the same", "not": "not the same", "ignore":
 ACTS: dict[str, str] = {"same": "the same", "not": "not the same", "ignore": "ignore", "open": "open again"}
 GROUPS = 10  # on a page
 MEMBERS = 12  # of a group that are shown with pictures
+PATIENCE_S = 0.5  # that a page waits for a job, before it shows how far that is
 
 
 @dataclass(frozen=True)
@@ -374,17 +394,21 @@ class Review:
     min_score: str = "0.95"
     where: str = ""
     show: str = "open"
+    mirrored: str = ""
+    rotated: str = ""
     offset: str = "0"
 
     @property
     def link(self) -> str:
         """The page of it."""
-        return f"/duplicates?{urlencode({f.name: getattr(self, f.name) for f in fields(self)})}"
+        given = {f.name: getattr(self, f.name) for f in fields(self)}
+        return f"/duplicates?{urlencode({name: value for name, value in given.items() if value})}"
 
     @property
-    def least(self) -> float:
-        """The minimum score. Raises Problem."""
-        return float(number(self.min_score, "least score"))
+    def grouping(self) -> Grouping:
+        """What is asked for. Raises Problem."""
+        least = float(number(self.min_score, "least score"))
+        return Grouping(least, self.where or None, bool(self.mirrored), bool(self.rotated))
 
     @property
     def start(self) -> int:
@@ -400,29 +424,67 @@ def review_of(given: Mapping[str, Any]) -> Review:
 
 @router.get("/duplicates", dependencies=READ)
 def duplicates(request: Request, server: Server) -> Response:
-    """Groups of duplicates to decide about."""
+    """Groups of duplicates to decide about; while they are looked for, how far that is."""
     review = review_of(request.query_params)
-    frame: dict[str, Any] = {"problem": None, "review": review, "verdicts": VERDICTS, "acts": ACTS, "shown": MEMBERS}
-    problem, groups, total = None, [], 0
     try:
-        if "wait" not in request.query_params and not server.library.has_duplicates(review.least, review.where or None):
-            return page(request, server, "duplicates.html", **frame, waiting=True)
-        found = shown_groups(server, review.least, review.where or None, review.show)
-        total = len(found)
-        start = review.start if review.start < total else max(total - 1, 0) // GROUPS * GROUPS
-        groups = [group_model(server, group) for group in found[start : start + GROUPS]]
-        review = replace(review, offset=str(start))
-    except Problem as error:
-        problem = error
+        job = grouping_job(server, review.grouping, request.query_params.get("job", ""))
+    except Problem as problem:
+        return review_page(request, server, review, problem=problem)
+    return review_page(request, server, review, job=job)
+
+
+def grouping_job(server: State, asked: Grouping, id: str) -> Job | None:
+    """The job that looks for the groups, begun now if need be; None where they are known. Raises Problem."""
+    if server.library.has_duplicates(asked):
+        return None
+    job = server.jobs.get(id) if id else server.jobs.duplicates(asked)
+    if job.state == "done":  # but the archive has changed since
+        job = server.jobs.duplicates(asked)
+    until = time.monotonic() + PATIENCE_S
+    while job.state not in ENDED and time.monotonic() < until:
+        time.sleep(0.02)
+    if job.state == "failed":
+        raise Problem("bad-request", job.message)
+    return None if job.state == "done" else job
+
+
+def review_page(
+    request: Request,
+    server: State,
+    review: Review,
+    *,
+    job: Job | None = None,
+    problem: Problem | None = None,
+    conflict: Mapping[str, Any] | None = None,
+) -> Response:
+    """The page of the review: its groups, a problem or a job in their place, a conflict above them."""
+    groups: list[Any] = []
+    total = 0
+    if problem is None and job is None:
+        try:
+            found = shown_groups(server, review.grouping, review.show)
+            total = len(found)
+            start = review.start if review.start < total else max(total - 1, 0) // GROUPS * GROUPS
+            groups = [group_model(server, group) for group in found[start : start + GROUPS]]
+            review = replace(review, offset=str(start))
+        except Problem as error:
+            problem = error
     previous = replace(review, offset=str(max(review.start - GROUPS, 0))).link if review.start else None
     following = replace(review, offset=str(review.start + GROUPS)).link if review.start + GROUPS < total else None
     return page(
         request,
         server,
         "duplicates.html",
-        problem.status if problem else 200,
-        **frame | {"problem": problem, "groups": groups, "total": total, "review": review},
-        waiting=False,
+        problem.status if problem else 412 if conflict else 200,
+        verdicts=VERDICTS,
+        acts=ACTS,
+        shown=MEMBERS,
+        review=review,
+        job=job,
+        problem=problem,
+        conflict=conflict,
+        groups=groups,
+        total=total,
         previous=previous,
         next=following,
     )
@@ -430,22 +492,92 @@ def duplicates(request: Request, server: Server) -> Response:
 
 @router.post("/duplicates", dependencies=WRITE)
 async def decide(request: Request, server: Server) -> Response:
-    """Take decisions: `one` is "VERDICT GROUP", or `bulk` a verdict for every `group` that is ticked."""
-    async with request.form() as form:
+    """Take decisions: `one` is "VERDICT GROUP"; `bulk` a verdict for every `group` that is ticked, `insist` one for every
+    `again`. `seen` are "GROUP MARK": of what others have decided meanwhile the user is told first."""
+    async with request.form(max_fields=10_000) as form:
         review = review_of(form)
-        verdict, _, one = str(form.get("one") or form.get("bulk") or "").partition(" ")
-        ids = [one] if one else [str(id) for id in form.getlist("group")]
+        seen = dict(str(pair).split(" ", 1) for pair in form.getlist("seen") if " " in str(pair))
+        verdict, _, one = str(form.get("one") or form.get("insist") or form.get("bulk") or "").partition(" ")
+        ids = [str(id) for id in form.getlist("again" if form.get("insist") else "group")]
+        ids = [one] if one else ids
     if verdict not in VERDICTS:
         raise Problem("bad-request", f"decide {', '.join(VERDICTS)}")
     if not ids:
         raise Problem("bad-request", "tick the groups that the decision is about")
 
-    def work() -> None:
-        found = server.library.duplicates(review.least, review.where or None)
-        server.library.decide(found, cast("Verdict | None", None if verdict == "open" else verdict), ids, "")
+    def work() -> Response:
+        found = server.library.duplicates(review.grouping)
+        wanted = cast("Verdict | None", None if verdict == "open" else verdict)
+        try:
+            server.library.decide(found, wanted, ids, by=name_of(request), seen=seen)
+        except DecidedMeanwhile as error:
+            now = {group.id: group.mark for group in server.library.duplicates(review.grouping).groups}
+            changed = [group_model(server, group) for group in error.groups]
+            marks = {id: now[id] for id in ids if id in now}
+            return review_page(
+                request, server, review, conflict={"verdict": verdict, "changed": changed, "marks": marks}
+            )
+        return RedirectResponse(review.link, status_code=303)
 
-    await run_in_threadpool(work)
-    return RedirectResponse(review.link, status_code=303)
+    return await run_in_threadpool(work)
+
+
+# --- details ---------------------------------------------------------------------------------------------------------
+
+LEAST_SHARE = "0.6"  # of a detail, for a drawing to contain it
+
+
+@router.post("/parts", dependencies=READ)
+def find_detail(
+    server: Server,
+    file: Annotated[UploadFile | None, File()] = None,
+    query: Annotated[str, Form(pattern=r"^[\w-]{0,64}$")] = "",
+    x0: Annotated[str, Form()] = "", y0: Annotated[str, Form()] = "",
+    x1: Annotated[str, Form()] = "", y1: Annotated[str, Form()] = "",
+    any_size: bool = Form(False), mirrored: bool = Form(False), rotated: bool = Form(False),
+    min_share: Annotated[str, Form()] = LEAST_SHARE,
+    where: Annotated[str, Form(max_length=10_000)] = "",
+) -> Response:  # fmt: skip
+    """Take a detail, a drawing or a box of one, and go to where the drawings that contain it will be shown."""
+    corners = [text.strip() for text in (x0, y0, x1, y1)]
+    box = proper(box_of(",".join(number(text, "corner") for text in corners))) if any(corners) else None
+    share = float(number(min_share.strip() or LEAST_SHARE, "least share"))
+    if not 0 < share <= 1:
+        raise Problem("bad-request", f"a least share of {share:g}; it must be above 0 and at most 1")
+    if not query:
+        if file is None:
+            raise Problem("unreadable", "no file was sent; choose a DXF or DWG drawing")
+        query = server.library.upload(*uploaded(file)).id
+    switches = Switches(not any_size, mirrored, rotated)
+    job = server.jobs.parts(server.library.sought(query, box, switches, share, where.strip() or None))
+    return RedirectResponse(f"/parts/{job.id}", status_code=303)
+
+
+@router.get("/parts/{id}", dependencies=READ)
+def detail(id: Id, request: Request, server: Server, part: PartOf) -> Response:
+    """The drawings that contain a detail, or how far the search is."""
+    job = server.jobs.get(id)
+    sought = job.about
+    if not isinstance(sought, Sought):
+        raise Problem("not-found", "this job is not about a detail")
+    try:
+        asked = query_of(server, sought.reference)
+    except Problem:  # the upload is forgotten: what was found still stands
+        asked = None
+    hits = job.result.get("hits", ())
+    return page(
+        request,
+        server,
+        "detail.html",
+        job=job,
+        sought=sought,
+        query=asked,
+        items=part.of(hits),
+        total=len(hits),
+        offset=part.offset,
+        next=part.next(request, len(hits)),
+        previous=part.previous(request),
+    )
 
 
 @router.get("/revisions/{id}", dependencies=READ)
@@ -488,7 +620,7 @@ def archive(request: Request, server: Server) -> Response:
         counts=catalogue.statuses,
         total=len(catalogue.rows),
         encoder=server.library.encoder_name,
-        jobs=[job.document() for job in server.jobs.all()[:10]],
+        jobs=[job.document() for job in server.jobs.public() if job.writes][:10],
     )
 
 
@@ -499,11 +631,13 @@ def start_indexing(server: Server, prune: bool = Form(False)) -> Response:
     return RedirectResponse("/archive", status_code=303)
 
 
-@router.post("/archive/jobs/{id}/cancel", dependencies=WRITE)
-def cancel(id: Id, server: Server) -> Response:
+@router.post("/jobs/{id}/cancel", dependencies=READ)
+def cancel(id: Id, request: Request, server: Server, next: Annotated[str, Form()] = "/archive") -> Response:
     """Stop a job."""
+    if server.jobs.get(id).writes:
+        needs("write")(request)
     server.jobs.cancel(id)
-    return RedirectResponse("/archive", status_code=303)
+    return RedirectResponse(own_path(next), status_code=303)
 
 
 @router.get("/api", dependencies=READ)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import functools
 import queue
+import re
 import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, cast
+
+import numpy as np
 
 from deepdxf import encoder, reader
 from deepdxf.align import Rotation, Scale
@@ -17,10 +20,11 @@ from deepdxf.compare import compare as compare_drawings
 from deepdxf.descriptor import Strokes
 from deepdxf.drawing import Drawing
 from deepdxf.encoder import Encoder, Switches, Vectors
-from deepdxf.errors import ReadError
+from deepdxf.errors import DeepDXFError, ReadError
 from deepdxf.fingerprint import canonical_hash
 from deepdxf.overlay import overlay_svg, page_body
-from deepdxf.render import svg, thumbnail
+from deepdxf.parts import Box, Detail, detail_of, marked_svg
+from deepdxf.render import GRID, View, svg, thumbnail
 from deepdxf.server.metrics import Metrics
 from deepdxf.server.problems import Problem
 from deepdxf.server.settings import Settings
@@ -30,6 +34,7 @@ from deepdxf.verify import sketch
 
 Answer = TypeVar("Answer", covariant=True)
 PICTURE_WIDTH = 1200  # pixels of a drawing's picture
+SIDES = re.compile(r'width="(\d+)" height="(\d+)"')  # of a picture
 
 
 class Task(Protocol[Answer]):
@@ -90,14 +95,55 @@ class Query:
 
 @dataclass(frozen=True)
 class Picture:
-    """Read a drawing: SVG."""
+    """Read a drawing: its picture."""
 
     source: Source
     background: str
     text: bool
 
+    def __call__(self) -> Drawn:
+        drawing = self.source.read()
+        made = svg(drawing, width=PICTURE_WIDTH, background=self.background, text=self.text)
+        width, height = (int(side) for side in SIDES.search(made).groups())  # type: ignore[union-attr]
+        view = View(drawing.frame, width, height)
+        x, y = view.to_grid(np.zeros(2)).tolist()
+        return Drawn(made, (x, y, view.scale * GRID))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A picture, and where in it a place of the drawing is."""
+
+    svg: str
+    to_picture: tuple[
+        float, float, float
+    ]  # of (0, 0): x, y; then the units of the picture in a drawing unit; y goes down
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Read a drawing: the detail that lies in a box of it, or all of it; or why that is none."""
+
+    source: Source
+    box: Box | None
+
+    def __call__(self) -> Detail | str:
+        drawing = self.source.read()
+        try:
+            return detail_of(drawing, self.box)
+        except DeepDXFError as error:
+            return str(error)
+
+
+@dataclass(frozen=True)
+class Marked:
+    """Read a drawing: SVG with places marked."""
+
+    source: Source
+    places: tuple[Box, ...]
+
     def __call__(self) -> str:
-        return svg(self.source.read(), width=PICTURE_WIDTH, background=self.background, text=self.text)
+        return marked_svg(self.source.read(), self.places)
 
 
 @dataclass(frozen=True)

@@ -42,6 +42,12 @@
     });
   }
 
+  // --- pictures that are made when they are looked at: the file may be gone
+  document.addEventListener("error", (event) => {
+    const instead = event.target.dataset?.instead;
+    if (instead && !event.target.src.endsWith(instead)) event.target.src = instead;
+  }, true);
+
   // --- on a narrow screen the list comes first
   if (matchMedia("(max-width: 50rem)").matches) {
     document.querySelectorAll("details.wide-open:not([data-set])").forEach((part) => { part.open = false; });
