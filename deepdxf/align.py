@@ -179,33 +179,49 @@ def align_strokes(
     return replace(best, found=True)
 
 
-def overlap(
-    a: Strokes,
-    b: Strokes,
-    *,
-    rotation: Rotation = "none",
-    mirror: bool = False,
-    scale: Scale = "units",
-    tolerance: float,
-) -> int:
+class Overlap:
     """How many strokes of ``a`` lie over one of ``b`` each in the pose that matches most: `align_strokes` for many pairs.
 
     Votes are fewer, maps are not refined and the drawing as it lies is not preferred; arguments as there, but strokes as
     of `pen_strokes` and turns by multiples of 90°.
     """
-    best = 0
-    if len(a.kind) == 0 or len(b.kind) == 0:
-        return best
-    for group in islice(_poses(a, b, rotation, mirror, scale, (1.0,), tolerance), FEW_SCALES):
-        for match in sorted((_matcher(a, b, linear, False, tolerance) for linear, _ in group), key=lambda m: -m.most):
-            if match.most <= best:
+
+    def __init__(
+        self,
+        a: Strokes,
+        b: Strokes,
+        *,
+        rotation: Rotation = "none",
+        mirror: bool = False,
+        scale: Scale = "units",
+        tolerance: float,
+    ) -> None:
+        self.least = min(len(a.kind), len(b.kind))
+        known: dict[bytes, _Labels] = {}
+        groups = _poses(a, b, rotation, mirror, scale, (1.0,), tolerance) if self.least else iter(())
+        # of every scale, the poses that can match most first
+        self._groups = [
+            sorted((_matcher(a, b, linear, False, tolerance, known) for linear, _ in group), key=lambda m: -m.most)
+            for group in islice(groups, FEW_SCALES)
+        ]
+
+    @property
+    def most(self) -> int:
+        """More cannot lie over each other: what both have of every token, in the best pose."""
+        return max((group[0].most for group in self._groups), default=0)
+
+    @cached_property
+    def count(self) -> int:
+        """The strokes that do."""
+        best = 0
+        for group in self._groups:
+            for match in group:
+                if match.most <= best:
+                    break
+                best = max(best, match.best())
+            if best >= SETTLED * self.least:
                 break
-            tries = np.concatenate([np.zeros((1, 2)), match.displacements(FEW_VOTES)])
-            shares = match.quick(tries, tolerance, FEW_TRIED)
-            best = max(best, len(match.matched(tries[int(np.argmax(shares))])[0]))
-        if best >= SETTLED * min(len(a.kind), len(b.kind)):
-            break
-    return best
+        return best
 
 
 def cells(kind: IntArray, columns: FloatArray, tolerance: float) -> IntArray:
@@ -380,17 +396,68 @@ def _scale(linear: FloatArray) -> float:
     return float(np.sqrt(abs(np.linalg.det(linear))))
 
 
-def _matcher(a: Strokes, b: Strokes, linear: FloatArray, turned: bool, tolerance: float) -> _Matcher:
-    """Strokes of a under a linear map against those of b; ``turned``: by no multiple of 90°."""
+def _matcher(
+    a: Strokes,
+    b: Strokes,
+    linear: FloatArray,
+    turned: bool,
+    tolerance: float,
+    known: dict[bytes, _Labels] | None = None,
+) -> _Matcher:
+    """Strokes of a under a linear map against those of b; ``turned``: by no multiple of 90°. ``known``: labels of the
+    same strokes that were made before, for poses in which sizes are the same."""
     scale = _scale(linear)
     if turned:  # boxes of turned strokes are not known: lengths are
         a, b = _turnable(a), _turnable(b)
-        columns = np.concatenate([a.length * scale, b.length])[:, None]
-    else:
-        columns = np.concatenate([a.size @ np.abs(linear).T, b.size])
-    n = len(a.kind)
-    label = cells(np.concatenate([a.kind, b.kind]), columns, tolerance)
-    return _Matcher(a.centre @ linear.T, b.centre, label[:n], label[n:], a.length * scale, b.length, tolerance)
+    known = {} if known is None else known
+    key = np.abs(linear).tobytes()
+    if key not in known or turned:
+        if turned:
+            columns = np.concatenate([a.length * scale, b.length])[:, None]
+        else:
+            columns = np.concatenate([a.size @ np.abs(linear).T, b.size])
+        label = cells(np.concatenate([a.kind, b.kind]), columns, tolerance)
+        known[key] = _Labels(b.centre, label[: len(a.kind)], label[len(a.kind) :], tolerance)
+    return _Matcher(a.centre @ linear.T, known[key], a.length * scale, b.length, tolerance)
+
+
+class _Labels:
+    """Tokens of both drawings' strokes, and what follows from them wherever a is moved to."""
+
+    def __init__(self, q: FloatArray, token: IntArray, other: IntArray, tolerance: float) -> None:
+        self.q, self.token, self.other, self.tolerance = q, token, other, tolerance
+        # tokens as a third axis: strokes of different tokens are never near
+        self.apart = 10.0 * BIN * tolerance
+        self._voters: dict[int, tuple[IntArray, IntArray, FloatArray]] = {}
+
+    @cached_property
+    def tree(self) -> Any:
+        """Of b's strokes."""
+        from scipy.spatial import cKDTree
+
+        return cKDTree(np.column_stack([self.q, self.other * self.apart]))
+
+    @cached_property
+    def counts(self) -> tuple[IntArray, IntArray]:
+        """Strokes of each token in a and in b."""
+        size = int(max(self.token.max(initial=-1), self.other.max(initial=-1))) + 1
+        return np.bincount(self.token, minlength=size), np.bincount(self.other, minlength=size)
+
+    @cached_property
+    def most(self) -> int:
+        """The most strokes that any displacement can match: tokens that both drawings have."""
+        return int(np.minimum(*self.counts).sum())
+
+    @cached_property
+    def places(self) -> IntArray:
+        """(m,) labels of b's strokes: equal ones that lie over each other have the same."""
+        return cells(self.other, self.q, self.tolerance)
+
+    def voters(self, votes: int) -> tuple[IntArray, IntArray, FloatArray]:
+        """`_pairs` of about so many strokes."""
+        if votes not in self._voters:
+            self._voters[votes] = _pairs(self.token, self.other, votes)
+        return self._voters[votes]
 
 
 class _Matcher:
@@ -399,31 +466,18 @@ class _Matcher:
     def __init__(
         self,
         p: FloatArray,  # (n, 2) centres
-        q: FloatArray,  # (m, 2)
-        token: IntArray,  # (n,)
-        other_token: IntArray,  # (m,)
+        labels: _Labels,
         length: FloatArray,
         other_length: FloatArray,
         tolerance: float,
     ) -> None:
-        self.p, self.q, self.token, self.other_token = p, q, token, other_token
+        self.p, self.q, self.labels, self.token = p, labels.q, labels, labels.token
         self.length, self.other_length, self.tolerance = length, other_length, tolerance
-        # tokens as a third axis: strokes of different tokens are never near
-        self.apart = 10.0 * BIN * tolerance
 
-    @cached_property
-    def tree(self) -> Any:
-        """Of b's strokes."""
-        from scipy.spatial import cKDTree
-
-        return cKDTree(np.column_stack([self.q, self.other_token * self.apart]))
-
-    @cached_property
+    @property
     def most(self) -> int:
-        """The most strokes that any displacement can match: tokens that both drawings have."""
-        size = int(max(self.token.max(), self.other_token.max())) + 1
-        counts = np.bincount(self.token, minlength=size), np.bincount(self.other_token, minlength=size)
-        return int(np.minimum(*counts).sum())
+        """The most strokes that any displacement can match."""
+        return self.labels.most
 
     def quick(self, displacements: FloatArray, reach: float, sample: int) -> FloatArray:
         """(k,) share of about ``sample`` of a's strokes that are matched under each of the displacements (k, 2)."""
@@ -435,37 +489,41 @@ class _Matcher:
         return share
 
     def _nearest(self, p: FloatArray, token: IntArray, reach: float) -> tuple[FloatArray, IntArray]:
-        distance, index = self.tree.query(
-            np.column_stack([p, token * self.apart]), distance_upper_bound=reach * (1 + 1e-9)
+        distance, index = self.labels.tree.query(
+            np.column_stack([p, token * self.labels.apart]), distance_upper_bound=reach * (1 + 1e-9)
         )
         return distance, index
 
     def displacements(self, votes: int) -> FloatArray:
         """(k, 2) displacements to try: the peaks of so many votes, and what lays borders on each other."""
-        i, j, weight = _pairs(self.token, self.other_token, votes)
+        i, j, weight = self.labels.voters(votes)
         if len(i) == 0:
             return np.zeros((0, 2))
         delta = self.q[j] - self.p[i]
-        tries = np.array([self.q.min(axis=0) - self.p.min(axis=0), self.q.max(axis=0) - self.p.max(axis=0)])
+        ends = np.array([self.q.min(axis=0) - self.p.min(axis=0), self.q.max(axis=0) - self.p.max(axis=0)])
         # four grids, each shifted by half a bin: votes that nearly agree share a bin of one of them
         width = 2 * BIN * self.tolerance
-        places = np.concatenate(
-            [np.floor(delta / width + shift) for shift in np.array([[0, 0], [0, 1], [1, 0], [1, 1]]) / 2]
-        )
+        place = (delta / width).T
+        x = np.floor(place[0] + np.array([0.0, 0.0, 0.5, 0.5])[:, None]).ravel()
+        y = np.floor(place[1] + np.array([0.0, 0.5, 0.0, 0.5])[:, None]).ravel()
         grid = np.repeat(np.arange(4), len(delta))
-        order = np.lexsort((places[:, 1], places[:, 0], grid))
-        rows = np.column_stack([grid, places])[order]
-        start = np.flatnonzero(np.append(True, (rows[1:] != rows[:-1]).any(axis=1)))
-        total = np.add.reduceat(np.tile(weight, 4)[order], start)
+        order = np.lexsort((y, x, grid))
+        x, y, grid = x[order], y[order], grid[order]
+        starts = np.append(True, (x[1:] != x[:-1]) | (y[1:] != y[:-1]) | (grid[1:] != grid[:-1]))
+        start = np.flatnonzero(starts)
+        vote = order % len(delta)
+        total = np.add.reduceat(weight[vote], start)
         end = np.append(start[1:], len(order))
+        tries: list[tuple[float, float]] = [(float(dx), float(dy)) for dx, dy in ends]
         for peak in np.argsort(-total, kind="stable")[: 4 * PEAKS]:
-            alike = np.sort(delta[order[start[peak] : end[peak]] % len(delta)], axis=0)
-            middle = alike[len(alike) // 2]
-            if (np.abs(middle - tries) > self.tolerance).any(axis=1).all():
-                tries = np.vstack([tries, middle])
+            alike = delta[vote[start[peak] : end[peak]]]
+            half = len(alike) // 2
+            dx, dy = float(np.sort(alike[:, 0])[half]), float(np.sort(alike[:, 1])[half])
+            if all(abs(dx - u) > self.tolerance or abs(dy - v) > self.tolerance for u, v in tries):
+                tries.append((dx, dy))
             if len(tries) == PEAKS + 2:
                 break
-        return tries
+        return np.array(tries)
 
     def at(
         self, displacement: FloatArray, linear: FloatArray | None = None, free: tuple[bool, bool] = (False, False)
@@ -491,26 +549,24 @@ class _Matcher:
         confidence = cover * (1.0 - 0.5**distinct)
         return Alignment(matrix, False, count, cover, share, residual, confidence, self.tolerance)
 
-    def matched(self, displacement: FloatArray) -> tuple[IntArray, FloatArray]:
-        """Strokes of a that have one of b for themselves under a displacement, and their distances."""
-        return self._one_to_one(*self._nearest(self.p + displacement, self.token, self.tolerance))
+    def best(self) -> int:
+        """Strokes of a that have one of b for themselves, under the best displacement of few."""
+        tries = np.concatenate([np.zeros((1, 2)), self.displacements(FEW_VOTES)])
+        shares = self.quick(tries, self.tolerance, FEW_TRIED)
+        moved = self.p + tries[int(np.argmax(shares))]
+        return len(self._one_to_one(*self._nearest(moved, self.token, self.tolerance))[0])
 
     def _one_to_one(self, near: FloatArray, index: IntArray) -> tuple[IntArray, FloatArray]:
         """Strokes of a that have one of b for themselves, and their distances: of k over each other in a and l in b
         the first min(k, l).
         """
         asks = np.flatnonzero(np.isfinite(near))
-        place = self._places[index[asks]]
+        place = self.labels.places[index[asks]]
         order = np.argsort(place, kind="stable")
         _, start, count = np.unique(place[order], return_index=True, return_counts=True)
         rank = np.arange(len(order)) - np.repeat(start, count)
-        served = asks[order[rank < np.bincount(self._places)[place[order]]]]
+        served = asks[order[rank < np.bincount(self.labels.places)[place[order]]]]
         return served, near[served]
-
-    @cached_property
-    def _places(self) -> IntArray:
-        """(m,) labels of b's strokes: equal ones that lie over each other have the same."""
-        return cells(self.other_token, self.q, self.tolerance)
 
 
 def _moved(move: FloatArray, p: FloatArray) -> FloatArray:

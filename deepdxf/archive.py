@@ -49,7 +49,7 @@ from deepdxf.errors import ArchiveError, EncoderError, ReadError
 from deepdxf.files import Files, find_files, is_below, portable, without_path
 from deepdxf.fingerprint import canonical_hash
 from deepdxf.summary import Summary, one_line, summarise
-from deepdxf.verify import Verification, pack, sketch, unpack, verified_scores
+from deepdxf.verify import BEHIND, Verification, pack, sketch, unpack, verified_scores
 from deepdxf.where import COLUMNS, Kind, compile_where, count_column, quote
 
 if TYPE_CHECKING:
@@ -280,6 +280,14 @@ class _Facts:
     table: Any | None  # None until the version is asked for a second time: a single question is not worth a copy
 
 
+@dataclass(frozen=True)
+class _Sketches:
+    """The packed sketches of one version of the table, in memory; they take no more than the vectors."""
+
+    version: int
+    packed: dict[str, bytes | None] | None  # None until the version is asked for a second time, see `_Facts`
+
+
 class Archive:
     """An archive that is open; made by `Archive.create` or `Archive.open`."""
 
@@ -292,6 +300,7 @@ class Archive:
         self._table = table
         self._snapshot: _Snapshot | None = None
         self._facts: _Facts | None = None
+        self._sketches: _Sketches | None = None
 
     @classmethod
     def create(cls, address: str | Path, encoder_id: str, dim: int, name: str = "") -> Archive:
@@ -675,8 +684,18 @@ class Archive:
         """The sketches (`verify`) of some drawings, in their order; None where the archive has none."""
         if not ids:
             return []
-        rows = self._select(["id", "sketch"], f"id IN ({', '.join(map(quote, ids))})").to_pylist()
-        packed = {row["id"]: row["sketch"] for row in rows}
+        with database_errors(self.address):
+            version = self._table.version
+        if self._sketches is None or self._sketches.version != version:
+            self._sketches = _Sketches(version, None)
+            packed = self._packed_sketches(f"id IN ({', '.join(map(quote, ids))})")
+        elif self._sketches.packed is not None:
+            packed = self._sketches.packed
+        elif self._is_in_memory():
+            packed = self._packed_sketches(None)
+            self._sketches = _Sketches(version, packed)
+        else:
+            packed = self._packed_sketches(f"id IN ({', '.join(map(quote, ids))})")
         return [None if (data := packed.get(id)) is None else unpack(data) for id in ids]
 
     def packed_strokes(self) -> Iterator[list[tuple[str, bytes | None]]]:
@@ -685,6 +704,10 @@ class Archive:
             rows = self._table.search().where(SEARCHABLE).select(["id", "strokes"]).to_batches()
             for batch in rows:
                 yield list(zip(batch["id"].to_pylist(), batch["strokes"].to_pylist(), strict=True))
+
+    def _packed_sketches(self, condition: str | None) -> dict[str, bytes | None]:
+        table = self._select(["id", "sketch"], condition)
+        return dict(zip(table["id"].to_pylist(), table["sketch"].to_pylist(), strict=True))
 
     def thumbnail(self, id: str) -> bytes | None:
         """The picture of one drawing; None if none was made. Raises ArchiveError for an unknown id."""
@@ -744,22 +767,24 @@ class Archive:
             else:
                 hits = self._search_memory(query, wanted, condition)
         if verification:
-            hits = self._verified(hits, verification)[:k]
+            hits = self._verified(hits, verification, k)
         return [hit for hit in hits if min_score is None or hit.score >= min_score]
 
-    def _verified(self, hits: list[Hit], verification: Verification) -> list[Hit]:
-        """The hits with what they share with the query, in their new order."""
-        first = [hit.id for hit in hits[: verification.depth]]
-        known = verification.overlaps(self.sketches(first))
+    def _verified(self, hits: list[Hit], verification: Verification, k: int) -> list[Hit]:
+        """The k best of the hits with what they share with the query, in their new order."""
+        cosines = np.array([hit.score for hit in hits], np.float64)
+        first = hits[: verification.depth]
+        known = verification.best(self.sketches([hit.id for hit in first]), cosines[: len(first)], k)
         overlaps = np.concatenate([known, np.zeros(len(hits) - len(known))])
-        scores = np.round(verified_scores(np.array([hit.score for hit in hits]), overlaps), SCORE_DECIMALS)
+        scores = np.round(verified_scores(cosines, overlaps), SCORE_DECIMALS).tolist()
         shown = [None if np.isnan(overlap) else round(float(overlap), SCORE_DECIMALS) for overlap in known]
         shown += [None] * (len(hits) - len(known))
-        rows = zip(hits, scores.tolist(), shown, strict=True)
-        return sorted(
-            (replace(hit, score=score, overlap=overlap) for hit, score, overlap in rows),
-            key=lambda hit: (-hit.score, hit.id),
-        )
+        found = [
+            replace(hit, score=score, overlap=overlap)
+            for hit, score, overlap in zip(hits, scores, shown, strict=True)
+            if overlap != BEHIND
+        ]
+        return sorted(found, key=lambda hit: (-hit.score, hit.id))[:k]
 
     def _search_memory(self, query: Vectors, k: int, condition: str | None) -> list[Hit]:
         rows = self._load()

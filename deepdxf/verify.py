@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deepdxf.align import overlap, pen_strokes
+from deepdxf.align import Overlap, pen_strokes
 from deepdxf.batch import progress_bar, read_many
 from deepdxf.descriptor import Strokes, strokes
 from deepdxf.drawing import Drawing, FloatArray, robust_frame
@@ -73,15 +73,21 @@ def unpack(data: bytes) -> Strokes:
 
 def verify(query: Strokes, hit: Strokes, switches: Switches) -> float:
     """The overlap of two sketches, 0 … 1; the same whichever is the query. Sketches without strokes share nothing."""
+    laid, strokes = _laid(query, hit, switches)
+    return laid.count / strokes
+
+
+def _laid(query: Strokes, hit: Strokes, switches: Switches) -> tuple[Overlap, int]:
+    """One of two sketches on the other, and how many strokes the one with more of them has, at least 1."""
     # the one with fewer strokes is laid on the other: a pair is one, whatever is asked
-    few, many = sorted((query, hit), key=lambda pen: (len(pen.kind), pack(pen)))
+    few, many = (query, hit) if len(query.kind) < len(hit.kind) else (hit, query)
+    if len(few.kind) == len(many.kind):
+        few, many = sorted((query, hit), key=pack)
     sides = [_longer_side(pen) for pen in (few, many)]
-    if len(few.kind) == 0:
-        return 0.0
     if not switches.size and min(sides) > 0:
         few = Strokes(few.kind, few.box * (sides[1] / sides[0]), few.length * (sides[1] / sides[0]))
         sides[0] = sides[1]
-    matched = overlap(
+    laid = Overlap(
         few,
         many,
         rotation="quarters" if switches.rotation else "none",
@@ -89,7 +95,7 @@ def verify(query: Strokes, hit: Strokes, switches: Switches) -> float:
         scale="units" if switches.size else "any",
         tolerance=max(REACH * min(sides), 1e-9),
     )
-    return matched / len(many.kind)
+    return laid, max(len(many.kind), 1)
 
 
 def _longer_side(pen: Strokes) -> float:
@@ -110,6 +116,34 @@ class Verification:
         asked = self.query
         shares = [np.nan if asked is None or hit is None else verify(asked, hit, self.switches) for hit in hits]
         return np.array(shares, np.float64)
+
+    def best(self, hits: Sequence[Strokes | None], cosines: FloatArray, k: int) -> FloatArray:
+        """`overlaps`, but `BEHIND` for hits that are certainly not among the ``k`` with the best `verified_scores`.
+
+        Those that can score most are laid on the query first; as soon as k hits have a score that the others cannot
+        reach, these need not be. Hits that nearly reach it are verified too, so that ties stay what they are.
+        """
+        shares = np.full(len(hits), np.nan)
+        if self.query is None:
+            return shares
+        known = [i for i, hit in enumerate(hits) if hit is not None]
+        laid = {i: _laid(self.query, hit, self.switches) for i in known if (hit := hits[i]) is not None}
+        shares[known] = [overlap.most / strokes for overlap, strokes in laid.values()]
+        bounds = verified_scores(cosines, shares)
+        scores = sorted((score for i, score in enumerate(bounds.tolist()) if i not in laid), reverse=True)[:k]
+        for i in sorted(laid, key=lambda i: -bounds[i]):
+            if len(scores) == k and bounds[i] < scores[-1] - NEARLY:
+                shares[i] = BEHIND
+                continue
+            overlap, strokes = laid[i]
+            shares[i] = overlap.count / strokes
+            score = float(verified_scores(cosines[i : i + 1], shares[i : i + 1])[0])
+            scores = sorted([*scores, score], reverse=True)[:k]
+        return shares
+
+
+BEHIND = -1.0  # in place of the overlap of a hit that cannot be among the best
+NEARLY = 1e-5  # of a score: more than its digits in an archive
 
 
 def verified_scores(cosines: FloatArray, overlaps: FloatArray) -> FloatArray:

@@ -20,6 +20,7 @@ from deepdxf.errors import DeepDXFError
 from deepdxf.evaluate import Rankings
 from deepdxf.geometry import transform
 from deepdxf.verify import (
+    BEHIND,
     REACH,
     STROKES,
     WEIGHT,
@@ -255,6 +256,25 @@ def test_hits_beyond_the_depth_stay_behind(tmp_path: Path) -> None:
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 
 
+@pytest.mark.parametrize("switches", [AS_DRAWN, Switches(size=False, mirror=True, rotation=True)])
+def test_the_best_hits_are_those_of_verifying_all(switches: Switches) -> None:
+    """Hits that cannot be among the best are not laid on the query, and no score of the others changes."""
+    rng = np.random.default_rng(1)
+    shown = [drawing(*part(seed=seed)[: 20 + seed], *ROWS[: 3 * seed]) for seed in range(16)]
+    hits: list[Strokes | None] = [None, *map(sketch, shown), sketch(PART)]
+    cosines = np.sort(rng.uniform(0.5, 1.0, len(hits)))[::-1]
+    asked = Verification(sketch(transform(PART, similarity(angle=90.0)) if switches.rotation else PART), switches)
+    full = verified_scores(cosines, asked.overlaps(hits))
+    skipped = 0
+    for k in (1, 4, len(hits)):
+        known = asked.best(hits, cosines, k)
+        order = np.argsort(-full, kind="stable")[:k]
+        np.testing.assert_array_equal(verified_scores(cosines, known)[order], full[order])
+        assert (known[order] != BEHIND).all()
+        skipped += int((known == BEHIND).sum())
+    assert skipped > len(hits)
+
+
 def test_a_query_that_is_not_known_verifies_nothing(tmp_path: Path) -> None:
     archive = filled(tmp_path / "a", [(0.1, OTHER), (0.3, PART)])
     assert archive.search(unit(0), verification=Verification(None)) == archive.search(unit(0))
@@ -266,6 +286,23 @@ def test_sketches_of_an_archive(tmp_path: Path) -> None:
     assert isinstance(known, Strokes) and pack(known) == pack(sketch(PART))
     assert unknown is None and nobody is None
     assert archive.sketches([]) == []
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_sketches_are_those_of_the_newest_version(
+    in_memory: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_memory:
+        monkeypatch.setattr("deepdxf.archive.EXACT_BYTES", 0)
+    reader = filled(tmp_path / "a", [(0.1, PART), (0.2, OTHER)])
+    ids = [f"{i:016x}" for i in (1, 0, 7)]
+    for shown in (OTHER, PART):
+        filled(tmp_path / "a", [(0.1, PART), (0.2, shown)])
+        for _ in range(3):  # from the second question on out of memory
+            first, second, nobody = reader.sketches(ids)
+            assert first is not None and second is not None and nobody is None
+            assert (pack(first), pack(second)) == (pack(sketch(shown)), pack(sketch(PART)))
+    assert (reader._sketches is not None and reader._sketches.packed is not None) == in_memory
 
 
 def test_an_archive_of_format_2_is_not_verified_until_it_is_indexed_again(tmp_path: Path) -> None:
