@@ -615,9 +615,7 @@ def _together(cells: Sequence[Cell]) -> tuple[list[Cell], list[Cell]]:
 
 
 def _bad_is_white() -> Colormap:
-    found = colormaps["cividis"].copy()
-    found.set_bad("white")
-    return found
+    return colormaps["cividis"].with_extremes(bad="white")
 
 
 def _name_points(axis: Axes, points: Sequence[tuple[float, float, str]]) -> None:
