@@ -401,3 +401,24 @@ def test_settings_of_a_row_name_the_model() -> None:
     cell = Cell("x", {"a": 1}, model="y")
     assert described(cell) == {"a": 1, "model": "y"}
     assert isinstance(experiment_sets.sets(SMOKE)["folds"], Set)
+
+
+def test_the_page_shows_the_results_that_are_kept() -> None:
+    """Its tables are made, never typed."""
+    import importlib.util
+
+    path = Path(__file__).parent.parent / "docs" / "make_experiments.py"
+    spec = importlib.util.spec_from_file_location("make_experiments", path)
+    assert spec is not None and spec.loader is not None
+    maker = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(maker)
+    text = maker.PAGE.read_text(encoding="utf-8")
+    assert maker.page(text) == text
+    for name in NAMES:
+        assert f"<!-- results of {name}, " in text
+        kept = maker.KEPT / name / "results.jsonl"
+        if kept.exists():
+            assert maker.page(text.replace(markdown(name, read_results(kept)), "typed by hand\n")) == text
+    for path in maker.KEPT.glob("*/results.jsonl"):
+        content = path.read_text(encoding="utf-8")
+        assert ".dxf" not in content and ".dwg" not in content  # sources are named, files are not
