@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import copy
 import csv
+import functools
 import json
+import operator
 import re
 import shutil
 import subprocess
@@ -130,7 +132,7 @@ def run(
     plan = jobs(experiment, seeds)
     rows = {(row["cell"], row["seed"]): row for row in read_results(folder / RESULTS, missing_ok=True)}
     order = [job.key for job in jobs(experiment, max([seeds, *(seed + 1 for _, seed in rows)]))]
-    common = dict(override.split("=", 1) for override in overrides)
+    common = values_of(experiment, overrides)
     for job in plan:  # a row of other settings is of another cell
         if job.key in rows and rows[job.key]["settings"] != plain({**common, **described(job.cell)}):
             del rows[job.key]
@@ -177,11 +179,20 @@ def settings_of(experiment: Set, size: Size, overrides: Sequence[str]) -> TrainC
     """
     config = configuration.load(experiment.configuration)
     config = configuration.varied(config, {**EVERY_SIZE, **size.settings, **experiment.settings})
-    tree = configuration.to_dict(config)
-    with tempfile.TemporaryDirectory() as folder:  # overrides are YAML: read as those of `train` are
-        path = Path(folder, "base.yaml")
-        path.write_text(configuration.to_yaml(configuration.from_dict(tree)), encoding="utf-8")
-        return configuration.load(path, overrides)
+    return configuration.varied(config, values_of(experiment, overrides))
+
+
+def values_of(experiment: Set, overrides: Sequence[str]) -> dict[str, Any]:
+    """Values by key of overrides, which are YAML.
+
+    Raises:
+        DeepDXFError: see `config.load`.
+    """
+    tree = configuration.to_dict(configuration.load(experiment.configuration, overrides))
+    values = {}
+    for key in (override.partition("=")[0] for override in overrides):
+        values[key] = functools.reduce(operator.getitem, key.split("."), tree)
+    return values
 
 
 def described(cell: Cell) -> dict[str, Any]:
@@ -240,7 +251,7 @@ class Runner:
     """Runs the cells of an experiment."""
 
     def __init__(
-        self, experiment: Set, size: str, base: TrainConfig, bench: Bench, folder: Path, common: Mapping[str, str]
+        self, experiment: Set, size: str, base: TrainConfig, bench: Bench, folder: Path, common: Mapping[str, Any]
     ) -> None:
         self.experiment, self.size, self.base, self.bench, self.folder = experiment, size, base, bench, folder
         self.common = common

@@ -25,7 +25,7 @@ Kind = Literal["ready", "untrained", "train", "finetune", "folds"]
 class Cell:
     """One row of a table."""
 
-    name: str
+    name: str  # without commas, for the command takes lists of them
     settings: Settings = field(default_factory=dict)
     kind: Kind = "train"
     encoder: str = ""  # of kind "ready": a name for `encoder.load`
@@ -216,8 +216,8 @@ def ablations(size: Size) -> Iterable[Cell]:
     steps = size.settings["stopping.steps"]
     by_size = {
         "batch and steps": {
-            "half batch, twice the steps": {"batch.drawings": size.batch // 2, "stopping.steps": steps * 2},
-            "twice the batch, half the steps": {"batch.drawings": size.batch * 2, "stopping.steps": max(steps // 2, 1)},
+            "half batch twice the steps": {"batch.drawings": size.batch // 2, "stopping.steps": steps * 2},
+            "twice the batch half the steps": {"batch.drawings": size.batch * 2, "stopping.steps": max(steps // 2, 1)},
             "half the steps": {"stopping.steps": max(steps // 2, 1)},
             "twice the steps": {"stopping.steps": steps * 2},
             "a third of the learning rate": {
@@ -253,13 +253,13 @@ def hybrid(objective: str, share: float) -> Settings:
 
 LABELS = (
     Cell("no labels", hybrid("nt-xent", 0.0), group="learned"),
-    *(Cell(f"hybrid, {share:.0%} labelled", hybrid("semi-supervised", share), group="learned")
+    *(Cell(f"hybrid {share:.0%} labelled", hybrid("semi-supervised", share), group="learned")
       for share in (0.0, 0.1, 0.3, 1.0)),
     Cell("labels alone", hybrid("supervised", 1.0), group="learned"),
 )  # fmt: skip
 
 GRID = tuple(
-    Cell(f"lr {lr:g}, dropout {dropout:g}, temperature {t:g}",
+    Cell(f"lr {lr:g} dropout {dropout:g} temperature {t:g}",
          {"optimiser.lr": lr, "optimiser.lr_geometry": lr, "encoder.dropout": dropout, "temperature": t},
          kind="folds", group="grid")
     for lr in (5e-4, 2e-3)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from deepdxf import cli, experiment, experiment_sets, finetune
+from deepdxf import cli, cli_experiment, experiment, experiment_sets, finetune
 from deepdxf import config as configuration
 from deepdxf.errors import DeepDXFError
 from deepdxf.experiment import Job, Runner, described, run, settings_of
@@ -100,6 +100,7 @@ def test_names_of_cells_are_folders_of_their_own(name: str) -> None:
     this, of = find(name, "full")
     folders = [Job(cell, seed).folder for cell in this.cells for seed in (0, 1)]
     assert len(set(folders)) == len(folders)
+    assert not any("," in cell.name for cell in this.cells)  # --only takes a list
     base = settings_of(this, of, ["optimiser.lr=1e-4"])
     assert base.optimiser.lr == 1e-4
     for cell in this.cells:
@@ -122,6 +123,10 @@ def test_wrong_names_are_answered_with_the_nearest_right_one(tmp_path: Path) -> 
     assert not (tmp_path / "x").exists()
 
 
+def test_the_help_names_all_experiments() -> None:
+    assert ", ".join(NAMES) == cli_experiment.NAMES and set(NAMES) == set(sets(SMOKE))
+
+
 def test_a_cell_brings_the_one_whose_model_it_needs() -> None:
     this, _ = find("objectives", "smoke")
     assert [cell.name for cell in chosen(this, ["distillation"])] == ["simclr-v2", "distillation"]
@@ -137,9 +142,9 @@ SOME = {
         "concatenated as they are", "10% of the drawings",
     ],
     "finetuning": ["start", "fine-tuned"],
-    "labels": ["hybrid, 30% labelled"],
+    "labels": ["hybrid 30% labelled"],
     "domains": ["descriptor", "trained"],
-    "folds": ["lr 0.0005, dropout 0.1, temperature 0.07"],
+    "folds": ["lr 0.0005 dropout 0.1 temperature 0.07"],
 }  # fmt: skip
 
 
@@ -388,7 +393,7 @@ def test_the_command(place: Path, capsys: pytest.CaptureFixture[str], monkeypatc
     output = capsys.readouterr()
     report = json.loads(output.out)
     assert output.err == "" and [row["cell"] for row in report["rows"]] == ["descriptor", "base"]
-    assert report["rows"][1]["settings"] == {"temperature": "0.3"}
+    assert report["rows"][1]["settings"] == {"temperature": 0.3}
     assert configuration.load(place / "cells" / "base-0" / "config.yaml").temperature == 0.3
     with pytest.raises(SystemExit):
         cli.main(["experiment", "domains", "--drawings", str(place)])
