@@ -247,6 +247,8 @@ def search(arguments: Arguments) -> int:
     if arguments.json:
         return print_json({"query": str(arguments.file or arguments.id or arguments.text), "hits": rows})
     print_hits(rows)
+    if arguments.text is None and rows and not any(row.get("same_part", 1.0) >= LIKELY for row in rows):
+        print("no hit is likely the same part; drawings that contain the query as a detail are found with --part")
     if arguments.html:
         print(f"gallery: {arguments.html}")
     return 0
@@ -348,6 +350,7 @@ def complain_of_unverified(archive: Archive, hits: Sequence[Hit]) -> None:
         complain("not verified", archive.address, reason)
 
 
+LIKELY = 0.5  # share of pairs that are the same part, below which a search for a part of a drawing is suggested
 ROW_COLUMNS = ("status", "entities", "width_mm", "height_mm", "width", "height", "layer")
 ROWS_AT_ONCE = 400  # ids that a filter can hold
 
