@@ -674,7 +674,9 @@ def add_command(
         "deepdxf plot matches old.dxf new.dxf --out matches.svg\n"
         "deepdxf plot KIND --help",
     )
-    kinds = top.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kinds = top.add_subparsers(
+        dest="kind", required=True, metavar="KIND", help="what is shown; each kind has options of its own"
+    )
 
     def kind(name: str, examples: str) -> argparse.ArgumentParser:
         about = ((MAKERS | WHOLE)[name].__doc__ or "").strip()  # type: ignore[operator]

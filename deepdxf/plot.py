@@ -855,8 +855,8 @@ def _outline(lines: FloatArray) -> Outline:
 
 # --- attention -------------------------------------------------------------------------------------------------------
 
-THIN, THICK = 0.5, 3.4  # points, at a quarter of the even share and at four times of it
-LEVELS = (0.25, 0.5, 1.0, 2.0, 4.0)
+THIN, THICK = 0.5, 3.4  # points, of the least and of the most attention that is told apart
+LEAST_SPREAD, MOST_SPREAD = 1.25, 8.0
 
 
 @styled
@@ -875,44 +875,59 @@ def attention(drawing: Drawing, share: FloatArray, *, title: str = "") -> Figure
     read = share > 0
     _stroke(axis, pen, ~read, color="#8b95a1", linewidth=0.5, dash=":")
     times = share * max(int(read.sum()), 1)  # 1 = an even share
-    norm, colors = LogNorm(LEVELS[0], LEVELS[-1], clip=True), _strong()
+    spread = spread_of(times[read])
+    norm, colors = LogNorm(1 / spread, spread, clip=True), _strong()
     ordered = np.argsort(times[pen.owner], kind="stable")
     ordered = ordered[read[pen.owner[ordered]]]
-    of_line = np.clip(times[pen.owner[ordered]], LEVELS[0], LEVELS[-1])
+    of_line = np.clip(times[pen.owner[ordered]], 1 / spread, spread)
     lines = LineCollection(
         list(pen.lines[ordered]),
         array=of_line,
         cmap=colors,
         norm=norm,
-        linewidths=_thickness(of_line),
+        linewidths=_thickness(of_line, spread),
         capstyle="round",
         rasterized=len(ordered) > MANY,
     )
     axis.add_collection(lines)
     bars = read[pen.bar_owner]
-    of_bar = np.clip(times[pen.bar_owner[bars]], LEVELS[0], LEVELS[-1])
+    of_bar = np.clip(times[pen.bar_owner[bars]], 1 / spread, spread)
     axis.add_collection(
         PolyCollection(list(pen.bars[bars]), array=of_bar, cmap=colors, norm=norm, alpha=0.6, edgecolor="none")
     )
     axis.set_title(label(title, 80))
+    levels = spread ** np.linspace(1.0, -1.0, 5)
     handles = [
-        Line2D([], [], color=colors(norm(level)), linewidth=float(_thickness(np.array(level))), label=_times(level))
-        for level in reversed(LEVELS)
+        Line2D(
+            [],
+            [],
+            color=colors(norm(level)),
+            linewidth=float(_thickness(np.array(level), spread)),
+            label=_times(level, spread),
+        )
+        for level in levels
     ]
     figure.legend(handles=handles, title="attention\n(× an even share)", loc="outside right upper", alignment="left")
     return figure
 
 
-def _thickness(times: FloatArray) -> FloatArray:
+def spread_of(times: FloatArray) -> float:
+    """How many times more, or less, than an even share nearly all entities get at most: the ends of the scale."""
+    if not len(times):
+        return LEAST_SPREAD
+    return float(np.clip(np.exp(np.quantile(np.abs(np.log(times)), 0.98)), LEAST_SPREAD, MOST_SPREAD))
+
+
+def _thickness(times: FloatArray, spread: float) -> FloatArray:
     """Points of lines that get so many times an even share."""
-    height = np.log(times / LEVELS[0]) / math.log(LEVELS[-1] / LEVELS[0])
-    result: FloatArray = THIN + (THICK - THIN) * height**2
+    height = (np.log(times) / math.log(spread) + 1.0) / 2.0
+    result: FloatArray = THIN + (THICK - THIN) * np.clip(height, 0.0, 1.0) ** 2
     return result
 
 
-def _times(level: float) -> str:
-    text = f"{level:g} ×"
-    return {LEVELS[0]: f"{text} or less", LEVELS[-1]: f"{text} or more"}.get(level, text)
+def _times(level: float, spread: float) -> str:
+    text = f"{level:.2g} ×"
+    return f"{text} or more" if level >= spread else f"{text} or less" if level <= 1 / spread else text
 
 
 def _strong() -> Colormap:

@@ -229,8 +229,15 @@ def test_attention_is_told_by_width_and_colour() -> None:
     lines = next(c for c in plot.attention(made, share).axes[0].collections if isinstance(c, LineCollection))
     times, widths = np.asarray(lines.get_array()), np.asarray(lines.get_linewidths())
     assert (np.diff(times) >= 0).all() and (np.diff(widths) >= 0).all()  # the strongest is drawn last
-    assert set(np.round(times, 6)) == {0.25, 0.75, 2.1}
-    np.testing.assert_allclose(plot._thickness(np.array([0.25, 4.0])), [plot.THIN, plot.THICK])
+    spread = plot.spread_of(3 * share[1:])
+    assert {*np.round(times, 6)} == {round(max(0.15, 1 / spread), 6), 0.75, 2.1}
+    np.testing.assert_allclose(plot._thickness(np.array([1 / spread, spread]), spread), [plot.THIN, plot.THICK])
+
+
+def test_scale_of_attention_spans_what_there_is() -> None:
+    assert plot.spread_of(np.ones(9)) == plot.LEAST_SPREAD and plot.spread_of(np.zeros(0)) == plot.LEAST_SPREAD
+    assert plot.spread_of(np.array([0.5, 1.0, 2.0])) == pytest.approx(2.0)
+    assert plot.spread_of(np.array([1e-9, 1.0])) == plot.MOST_SPREAD
 
 
 def test_pairs_are_those_of_the_matching() -> None:
