@@ -78,7 +78,13 @@ def read_manifest(folder: str | Path) -> Manifest:
 
 
 def save_model(
-    model: DualEncoder, folder: str | Path, card: str = "", *, name: str = "learned", onnx: bool = True
+    model: DualEncoder,
+    folder: str | Path,
+    card: str = "",
+    *,
+    name: str = "learned",
+    onnx: bool = True,
+    half: bool = False,
 ) -> str:
     """Write a model; the folder is there as a whole or not at all, one of that name is replaced.
 
@@ -88,6 +94,8 @@ def save_model(
         card: Markdown for people.
         name: first part of the id.
         onnx: write the graph that is served, which takes 10 seconds or more; without it a model can only be loaded.
+        half: keep matrices in half precision, in both files: half the size. The model that is read back is the rounded
+            one, and so is the graph.
 
     Returns:
         The id.
@@ -97,9 +105,11 @@ def save_model(
     """
     from safetensors.torch import save
 
-    from deepdxf.encoders.export import export_onnx
+    from deepdxf.encoders.export import export_onnx, is_halved, rounded
 
     folder = Path(folder)
+    if half:
+        model = rounded(model)
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in _state(model).items()}
     settings = json.dumps(model.config.to_dict(), sort_keys=True)
     digest = hashlib.sha256(settings.encode())
@@ -117,10 +127,11 @@ def save_model(
         raise _unwritable(folder, error) from error
     try:
         (partial / CONFIG).write_text(json.dumps({"format": FORMAT} | manifest, indent=1) + "\n", encoding="utf-8")
-        (partial / WEIGHTS).write_bytes(save(tensors))
+        stored = {key: tensor.half() if half and is_halved(tensor) else tensor for key, tensor in tensors.items()}
+        (partial / WEIGHTS).write_bytes(save(stored))
         (partial / CARD).write_text(card or f"# {identity}\n", encoding="utf-8")
         if onnx:
-            export_onnx(model, partial / GRAPH)
+            export_onnx(model, partial / GRAPH, half=half)
         if os.name == "posix":  # temporary folders are private
             mask = os.umask(0)
             os.umask(mask)

@@ -106,6 +106,7 @@ class CheckpointConfig:
 
     every: Number = 500  # steps, and at the end of every epoch
     onnx: bool = True  # in the end, write the graph that serves without torch, which takes 10 seconds or more
+    half: bool = False  # keep the model's matrices in half precision: half the size, and 1e-3 of rounding
 
 
 @dataclass(frozen=True)

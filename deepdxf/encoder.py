@@ -63,13 +63,15 @@ class Encoder(Protocol):
         """(m, d) float32 vectors of a query under the switches; a hit's score is the largest of the m dot products."""
 
 
-# name -> (module, class, what it is); the module is imported when the encoder is asked for
+# name -> (module, class or function, what it is); the module is imported when the encoder is asked for
 ENCODERS: dict[str, tuple[str, str, str]] = {
     "descriptor": (
         "deepdxf.descriptor",
         "Descriptor",
         "hand-made vector of strokes, relations and grids (default)",
     ),
+    "base": ("deepdxf.learned", "base", "the trained model that comes with the package (extra: learned)"),
+    "descriptor+base": ("deepdxf.fusion", "base", "descriptor and trained model side by side (extra: learned)"),
     "histogram": ("deepdxf.peers", "Histogram", "entity-type histogram, log counts"),
     "raster": ("deepdxf.peers", "TypedRaster", "typed 8 x 8 raster of box centres and a blurred render"),
     "phash": ("deepdxf.peers", "PerceptualHash", "perceptual hash of a render"),
@@ -120,10 +122,11 @@ def load(name: str = "descriptor") -> Encoder:
         EncoderError: the name is unknown, the model cannot be read, or an extra is needed that is not installed.
     """
     if name in ENCODERS:
-        module, cls, _ = ENCODERS[name]
-        encoder: Encoder = getattr(importlib.import_module(module), cls)()
+        module, maker, _ = ENCODERS[name]
+        encoder: Encoder = getattr(importlib.import_module(module), maker)()
     elif name.startswith(FUSED) and Path(name.removeprefix(FUSED)).is_dir():
-        encoder = importlib.import_module("deepdxf.fusion").with_descriptor(name.removeprefix(FUSED))
+        learned = importlib.import_module("deepdxf.learned").Learned(name.removeprefix(FUSED))
+        encoder = importlib.import_module("deepdxf.fusion").with_descriptor(learned)
     elif Path(name).is_dir():
         encoder = importlib.import_module("deepdxf.learned").Learned(name)
     else:

@@ -104,7 +104,7 @@ def finetune(
     }
     if better:
         card = f"# Model of DeepDXF\n\nFine-tuned from {model} on {len(store)} drawings.\n"
-        save_model(fitted.model, folder / MODEL_FOLDER, card, onnx=config.checkpoint.onnx)
+        save_model(fitted.model, folder / MODEL_FOLDER, card, onnx=config.checkpoint.onnx, half=config.checkpoint.half)
     write_json(folder / EVALUATION, report)
     return report
 

@@ -6,10 +6,10 @@ What is made by hand and what is learned fail on different drawings; together th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
+from deepdxf import learned
 from deepdxf.descriptor import Descriptor
 from deepdxf.drawing import Drawing
 from deepdxf.encoder import Encoder, Switches, Vectors
@@ -53,8 +53,13 @@ class Fusion:
         return np.concatenate([vectors[number][:, part] for number, part in self._parts], axis=1)
 
 
-def with_descriptor(folder: str | Path) -> Fusion:
-    """The descriptor and the model of a folder. Raises EncoderError as `Learned`."""
-    learned, descriptor = Learned(folder), Descriptor()
-    members: list[tuple[Encoder, float]] = [(descriptor, 1.0 - LEARNED_SHARE), (learned, LEARNED_SHARE)]
-    return Fusion(f"{descriptor.id}+{learned.id}", members)
+def with_descriptor(model: Learned) -> Fusion:
+    """The descriptor and a model."""
+    descriptor = Descriptor()
+    members: list[tuple[Encoder, float]] = [(descriptor, 1.0 - LEARNED_SHARE), (model, LEARNED_SHARE)]
+    return Fusion(f"{descriptor.id}+{model.id}", members)
+
+
+def base() -> Fusion:
+    """The descriptor and the model that comes with the package. Raises EncoderError as `Learned`."""
+    return with_descriptor(learned.base())

@@ -16,6 +16,8 @@ from deepdxf.encoder import Switches, Vectors, encode_poses
 from deepdxf.errors import EncoderError
 from deepdxf.graph import encode
 
+BASE = Path(__file__).with_name("data") / "base"  # the model that comes with the package
+
 
 class Learned:
     """The model in a folder, an `Encoder`.
@@ -77,3 +79,8 @@ class Learned:
         asked = copy.copy(self)
         asked._tells_size = switches.size
         return encode_poses(asked, drawing, switches)
+
+
+def base() -> Learned:
+    """The model that comes with the package. Raises EncoderError as `Learned`."""
+    return Learned(BASE)

@@ -780,7 +780,11 @@ def finish(
         for line in lines:
             Tracker.write(folder, line, quiet)
     report["model"] = save_model(
-        fitted.model, folder / MODEL_FOLDER, card_of(config, report), onnx=config.checkpoint.onnx
+        fitted.model,
+        folder / MODEL_FOLDER,
+        card_of(config, report),
+        onnx=config.checkpoint.onnx,
+        half=config.checkpoint.half,
     )
     write_json(folder / EVALUATION, report)
     return report

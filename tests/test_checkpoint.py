@@ -16,7 +16,7 @@ import torch
 from deepdxf import checkpoint
 from deepdxf.checkpoint import CARD, CONFIG, GRAPH, WEIGHTS, load_model, read_manifest, save_model
 from deepdxf.collate import arrays
-from deepdxf.encoders.export import export_onnx
+from deepdxf.encoders.export import HALVED, export_onnx, is_halved
 from deepdxf.errors import DeepDXFError, EncoderError
 from tests.encoder_cases import PIXELS, code, embed, model
 
@@ -214,3 +214,31 @@ def test_the_graph_of_unusual_settings_is_the_model(tmp_path: Path) -> None:
         found = session.run(None, {name: batch[name] for name in names})[0]
         np.testing.assert_allclose(found, embed(net, *drawings), atol=1e-4)
     assert len(list(tmp_path.iterdir())) == 1  # one file, no weights beside it
+
+
+def test_in_half_precision_graph_and_weights_are_the_same_rounded_model(tmp_path: Path) -> None:
+    net = model(seed=5, codewords=64, width=64, whitening=16)
+    net.whiten({name: torch.randn(40, encoder.dim) for name, encoder in net._encoders().items()})
+    save_model(net, tmp_path / "whole")
+    save_model(net, tmp_path / "half", half=True)
+    loaded = load_model(tmp_path / "half")
+    for name, tensor in net.state_dict().items():
+        wide = tensor.ndim < 2 or tensor.numel() < HALVED
+        torch.testing.assert_close(loaded.state_dict()[name], tensor if wide else tensor.half().float(), atol=0, rtol=0)
+    session = onnxruntime.InferenceSession(tmp_path / "half" / GRAPH, providers=["CPUExecutionProvider"])
+    for count in (1, 40):
+        batch = arrays([code(count)])
+        [served] = session.run(None, {value.name: batch[value.name] for value in session.get_inputs()})
+        np.testing.assert_allclose(served, embed(loaded, code(count)).detach(), atol=1e-4)
+        np.testing.assert_allclose(served, embed(net, code(count)).detach(), atol=5e-3)  # by the rounding
+    for file in (WEIGHTS, GRAPH):
+        assert (tmp_path / "half" / file).stat().st_size < 0.75 * (tmp_path / "whole" / file).stat().st_size
+
+
+def test_numbers_beyond_half_precision_are_refused(tmp_path: Path) -> None:
+    net = model()
+    with torch.no_grad():
+        next(p for name, p in net.named_parameters() if is_halved(p)).view(-1)[0] = 1e6
+    with pytest.raises(EncoderError, match="beyond half precision"):
+        save_model(net, tmp_path / "half", onnx=False, half=True)
+    assert not list(tmp_path.iterdir())

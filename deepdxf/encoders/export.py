@@ -8,6 +8,7 @@ import logging
 import warnings
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from deepdxf.collate import TENSORS, Batch, arrays
 from deepdxf.drawing import N_CLASSES, EntityClass
 from deepdxf.encoders.dual import DualEncoder
+from deepdxf.errors import EncoderError
 from deepdxf.files import replacing
 from deepdxf.graph import N_NODES, Blocks, ClassGraph, DrawingCode, EntityGraph
 from deepdxf.raster import CHANNELS, RasterCode
@@ -24,6 +26,7 @@ from deepdxf.vocabulary import N_CLASSIC, N_RICH
 
 OPSET = 18  # the first with sums and maxima of scattered rows
 OUTPUT = "vector"
+HALVED = 1024  # numbers that a matrix has at least to be kept in half precision, where that is asked for
 
 
 class _Served(nn.Module):
@@ -37,11 +40,36 @@ class _Served(nn.Module):
         return self.model.embed(Batch(**dict(zip(TENSORS, tensors, strict=True)), ids=()))
 
 
-def export_onnx(model: DualEncoder, path: str | Path) -> None:
+def is_halved(tensor: Tensor) -> bool:
+    """Is this one of the tensors that half precision is for: large matrices, not biases and norms."""
+    return tensor.is_floating_point() and tensor.ndim > 1 and tensor.numel() >= HALVED
+
+
+def rounded(model: DualEncoder) -> DualEncoder:
+    """A copy on the CPU whose large matrices hold numbers of half precision, still as float32.
+
+    Raises:
+        EncoderError: a number is too large for half precision.
+    """
+    result = copy.deepcopy(model).cpu().float()
+    for name, tensor in result.state_dict().items():
+        if is_halved(tensor):
+            tensor.copy_(tensor.half())
+            if not tensor.isfinite().all():
+                raise EncoderError(f"{name} has numbers beyond half precision; save the model without it")
+    return result
+
+
+def export_onnx(model: DualEncoder, path: str | Path, *, half: bool = False) -> None:
     """Write `DualEncoder.embed` as an ONNX file of one piece.
 
     Inputs have the names, types and shapes of `collate.Batch`, all sizes free; those that the model does not read are
     left out. Output: ``vector`` (b, d) float32.
+
+    Args:
+        model: on any device.
+        path: of the file.
+        half: large matrices are kept in half precision and widened when the graph is loaded; they must be `rounded`.
 
     Raises:
         DeepDXFError: it cannot be written.
@@ -66,8 +94,35 @@ def export_onnx(model: DualEncoder, path: str | Path) -> None:
     inputs = program.model.graph.inputs
     for value in [value for value in inputs if not value.uses()]:
         inputs.remove(value)
+    if half:
+        _halve(program.model.graph)
     with replacing(path) as partial:
         program.save(str(partial), external_data=False)
+
+
+def _halve(graph: Any) -> None:
+    """Keep the large rounded matrices of an ONNX graph (onnx_ir) as float16, each behind a cast that loading works out once."""
+    import onnx_ir as ir
+
+    first = graph[0]
+    for name, value in list(graph.initializers.items()):
+        wide = value.const_value.numpy()
+        if wide.dtype != np.float32 or wide.ndim < 2 or wide.size < HALVED:
+            continue
+        halved = wide.astype(np.float16)
+        if not np.array_equal(halved, wide):  # what the exporter worked out of several
+            continue
+        narrow = ir.Value(
+            name=f"{name}/half",
+            shape=value.shape,
+            type=ir.TensorType(ir.DataType.FLOAT16),
+            const_value=ir.tensor(halved, name=f"{name}/half"),
+        )
+        cast = ir.node("Cast", [narrow], {"to": int(ir.DataType.FLOAT)})
+        value.replace_all_uses_with(cast.outputs[0])
+        del graph.initializers[name]
+        graph.register_initializer(narrow)
+        graph.insert_before(first, cast)
 
 
 class _quiet:
