@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deepdxf.console import print_json, print_pairs
 from deepdxf.errors import DeepDXFError
+
+if TYPE_CHECKING:
+    from deepdxf.config import TrainConfig
 
 Arguments = argparse.Namespace
 Command = Callable[[str, Callable[[Arguments], int], str], argparse.ArgumentParser]
 
 NEEDED = ("torch", "yaml")  # of the extra
+DECISIONS = "decisions.csv"  # of a run that learns from them: groups of drawings
 
 
 def train(arguments: Arguments) -> int:
@@ -58,8 +62,12 @@ def finetune(arguments: Arguments) -> int:
     from deepdxf import config as configuration
     from deepdxf.finetune import finetune
 
+    if arguments.decisions and not arguments.archive:
+        arguments.fail("--decisions are those of an archive: name it by --archive DIR")
     paths = arguments.paths or files_of(arguments.archive)
     config = configuration.load(arguments.config, arguments.set)
+    if arguments.decisions:
+        config = with_decisions(config, arguments.archive, paths, arguments.out)
     report = finetune(paths, arguments.model, arguments.out, config, resume=arguments.resume, quiet=arguments.quiet)
     if arguments.json:
         return print_json(report)
@@ -92,6 +100,41 @@ def files_of(archive: str) -> list[Path]:
             f"none of the {len(paths)} files of the archive {archive} is there; is their drive connected?"
         )
     return there
+
+
+def with_decisions(config: TrainConfig, archive: str, paths: Sequence[Path], folder: Path) -> TrainConfig:
+    """A configuration that learns from the decisions of an archive too; they are written into the folder of the run.
+
+    Drawings that people called the same attract each other, those that they called not the same repel each other. The
+    check asks for the decided drawings that fell to it, which training does not see.
+
+    Raises:
+        DeepDXFError: nothing was decided to be the same.
+    """
+    import csv
+    import dataclasses
+
+    from deepdxf.archive import Archive, drawing_id
+    from deepdxf.config import TermConfig
+    from deepdxf.decisions import families
+    from deepdxf.files import find_files, relative_names, replacing
+
+    names = {drawing_id(path): name for path, name in relative_names(find_files(paths)).items()}
+    known = [[names[id] for id in family if id in names] for family in families(Archive.open(archive))]
+    groups = [family for family in known if family]
+    if all(len(family) < 2 for family in groups):
+        raise DeepDXFError(
+            f"nothing in {archive} is decided to be the same; decide first: deepdxf duplicates --archive {archive}"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / DECISIONS) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        rows = ((name, f"decided-{number}") for number, family in enumerate(groups) for name in family)
+        csv.writer(file).writerows([("file", "group_id"), *rows])
+    terms = {
+        f"decided_{code}": TermConfig(objective="supervised", codes=code) for code in ("sequence", "geometry", "raster")
+    }
+    data = dataclasses.replace(config.data, groups=str(folder / DECISIONS))
+    return dataclasses.replace(config, data=data, terms={**config.terms, **terms})
 
 
 def objectives(arguments: Arguments) -> int:
@@ -141,10 +184,16 @@ def add_commands(command: Command) -> None:
         "finetune",
         finetune,
         "deepdxf finetune drawings --model model --out tuned\n"
-        "deepdxf finetune --archive my-archive --model model --out tuned --set stopping.epochs=5",
+        "deepdxf finetune --archive my-archive --model model --out tuned --set stopping.epochs=5\n"
+        "deepdxf finetune --archive my-archive --decisions --model model --out tuned",
     )
     made.add_argument("paths", type=Path, nargs="*", metavar="PATH", help="files and folders")
     made.add_argument("--archive", metavar="DIR", help="the drawings of an archive")
+    made.add_argument(
+        "--decisions",
+        action="store_true",
+        help="learn from what people decided about duplicates, too: the same attract, not the same repel each other",
+    )
     made.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder of the model to begin with")
     made.add_argument(
         "--config", default="finetune", metavar="CONFIG", help="a configuration, see `train` (default: %(default)s)"

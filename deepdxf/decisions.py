@@ -177,6 +177,21 @@ class Decisions:
         return [self.all[number] for number in sorted({number for id in members for number in self._of.get(id, ())})]
 
 
+def families(archive: Archive) -> list[list[str]]:
+    """What the decisions say of drawings as they are now, as families of ids.
+
+    Drawings that are the same form one; each drawing of a group that is not the same, and in no such family, forms its own.
+    Of a drawing that shows something else by now, its decisions say nothing.
+    """
+    shapes = {row["id"]: row["geometry"] or row["hash"] or "" for row in archive.records(None, ("geometry", "hash"))}
+    made = Decisions(archive).all
+    known = [[id for id, shape in sorted(one.members.items()) if shapes.get(id) == shape] for one in made]
+    same = [ids for one, ids in zip(made, known, strict=True) if one.verdict == "same" and len(ids) > 1]
+    taken = {id for ids in same for id in ids}
+    apart = {id for one, ids in zip(made, known, strict=True) if one.verdict == "not" for id in ids} - taken
+    return same + [[id] for id in sorted(apart)]
+
+
 def schema() -> pa.Schema:
     """Columns of the table of decisions."""
     import pyarrow

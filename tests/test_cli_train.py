@@ -111,3 +111,48 @@ def test_objectives_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     listed = json.loads(capsys.readouterr().out)
     assert list(listed) == list(OBJECTIVES)
     assert listed["margin-queue"]["needs"] == ["codes", "queue", "momentum copy"]
+
+
+def test_decisions_teach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import csv
+
+    from deepdxf.archive import Archive
+    from deepdxf.checkpoint import save_model
+    from deepdxf.config import load
+    from deepdxf.decisions import families
+    from deepdxf.duplicates import decide, find_duplicates
+    from deepdxf.encoders.config import EncoderConfig
+    from deepdxf.encoders.dual import DualEncoder
+
+    drawings, archive = plates(tmp_path / "drawings"), str(tmp_path / "archive")
+    for i in range(4):  # copies to decide about
+        (drawings / f"copy of {i:02d}.dxf").write_bytes((drawings / f"{i:02d}.dxf").read_bytes())
+    assert cli.main(["index", str(drawings), "--archive", archive, "--quiet"]) == 0
+    model = tmp_path / "model"
+    save_model(DualEncoder(EncoderConfig(size="tiny", codes="geometry")), model, onnx=False)
+    command = ["finetune", "--archive", archive, "--decisions", "--model", str(model), "--out", str(tmp_path / "run")]
+    assert cli.main([*command, "--quiet"]) == 1 and "decide first" in capsys.readouterr().err
+
+    opened = Archive.open(archive)
+    found = find_duplicates(opened, 0.999)
+    by_path = {group.members[0].path: group.id for group in found.groups}
+    decide(opened, found, "same", [by_path[f"{i:02d}.dxf"] for i in range(2)])
+    decide(opened, found, "not", [by_path["02.dxf"]])
+    decide(opened, found, "ignore", [by_path["03.dxf"]])
+    assert sorted(map(len, families(opened))) == [1, 1, 2, 2]
+
+    config = cli_train.with_decisions(load("finetune"), archive, cli_train.files_of(archive), tmp_path / "given")
+    with (tmp_path / "given" / "decisions.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    groups = {row["file"]: row["group_id"] for row in rows}
+    assert groups["00.dxf"] == groups["copy of 00.dxf"] != groups["01.dxf"] == groups["copy of 01.dxf"]
+    assert groups["02.dxf"] != groups["copy of 02.dxf"] and "03.dxf" not in groups
+    assert config.terms["decided_geometry"].objective == "supervised"
+
+    settings = ["data.workers=0", "data.validation=0.3", "batch.drawings=6", "stopping.epochs=1", "views.strength=0.5"]
+    settings += ["checkpoint.onnx=false"]
+    assert cli.main([*command, "--set", *settings, "--json", "--quiet"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert set(report["before"]) == set(report["after"]) == {"own", "sanity"}
+    log = (tmp_path / "run" / "config.yaml").read_text(encoding="utf-8")
+    assert "decided_geometry" in log and "decided_sequence" not in log  # the model has no sequence code
