@@ -215,10 +215,10 @@ class Drawing:
         knot_rows, knot_start = gather_ranges(self.knot_start, rows)
         return replace(
             self,
-            **{name: getattr(self, name)[rows] for name in ROW_COLUMNS},
+            **{name: getattr(self, name).take(rows, axis=0) for name in ROW_COLUMNS},
             depth=np.where(parent < 0, 0, self.depth[rows]).astype(np.uint8),
             parent=parent,
-            vertices=self.vertices[vertex_rows],
+            vertices=self.vertices.take(vertex_rows, axis=0),
             vertex_path=self.vertex_path[vertex_rows],
             vertex_start=vertex_start,
             knots=self.knots[knot_rows],

@@ -75,8 +75,8 @@ class Shapes:
         knot_rows, knot_start = gather_ranges(self.knot_start, rows)
         return Shapes(
             self.cls[rows],
-            self.scalars[rows],
-            self.vertices[vertex_rows],
+            self.scalars.take(rows, axis=0),
+            self.vertices.take(vertex_rows, axis=0),
             vertex_start,
             self.vertex_path[vertex_rows],
             self.knots[knot_rows],
@@ -142,11 +142,13 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
     cls, scalars = shapes.cls, shapes.scalars.copy()
     owner = shapes.owner
     linear = matrix[:, :, :2]
-    xy = np.einsum("vij,vj->vi", linear[owner], shapes.vertices[:, :2]) + matrix[owner, :, 2]
-    third = shapes.vertices[:, 2].copy()
+    vertices = np.empty_like(shapes.vertices)
+    x, y, third = np.ascontiguousarray(shapes.vertices.T)
+    for axis, (a, b, c) in enumerate(np.ascontiguousarray(matrix.transpose(1, 2, 0))):
+        vertices[:, axis] = a[owner] * x + b[owner] * y + c[owner]
     det = linear[:, 0, 0] * linear[:, 1, 1] - linear[:, 0, 1] * linear[:, 1, 0]
     flipped = det < 0
-    third[flipped[owner] & is_any(cls[owner], *BULGED)] *= -1
+    vertices[:, 2] = np.where((flipped & is_any(cls, *BULGED))[owner], -third, third)
 
     length = np.sqrt(np.abs(det))  # scale of lengths; exact where the map is even
     turn = np.degrees(np.arctan2(linear[:, 1, 0], linear[:, 0, 0]))  # where the x axis goes
@@ -210,13 +212,13 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
         column_spacing=lambda r, o: o["column_spacing"] * stretched(r, o["rotation"]),
         row_spacing=lambda r, o: o["row_spacing"] * det[r] / np.maximum(stretched(r, o["rotation"]), 1e-300),
     )
-    return replace(shapes, scalars=scalars, vertices=np.column_stack([xy, third]))
+    return replace(shapes, scalars=scalars, vertices=vertices)
 
 
 def is_even(linear: FloatArray) -> BoolArray:
     """(n,) whether each linear map (n, 2, 2) is a similarity: it keeps circles circles."""
-    a, b = linear[:, :, 0], linear[:, :, 1]
-    aa, bb, ab = (a * a).sum(1), (b * b).sum(1), (a * b).sum(1)
+    (a0, b0), (a1, b1) = linear.transpose(1, 2, 0)
+    aa, bb, ab = a0 * a0 + a1 * a1, b0 * b0 + b1 * b1, a0 * b0 + a1 * b1
     scale = np.maximum(aa, bb)
     return np.asarray((np.abs(aa - bb) <= EVEN * scale) & (np.abs(ab) <= EVEN * scale) & (scale > 0))
 
@@ -514,14 +516,30 @@ def dimension_lines(shapes: Shapes) -> tuple[FloatArray, IntArray]:
 
 def arc_boxes(centre: FloatArray, radius: FloatArray, start: FloatArray, sweep: FloatArray) -> FloatArray:
     """(a, 4) exact boxes of arcs as `arcs` gives them: their ends, and the quadrants that they pass."""
-    ends = [centre + radius[:, None] * np.column_stack([np.cos(t), np.sin(t)]) for t in (start, start + sweep)]
-    lo, hi = np.minimum(*ends), np.maximum(*ends)
-    begin = np.where(sweep >= 0, start, start + sweep)
-    for x, y, quadrant in ((1, 0, 0.0), (0, 1, np.pi / 2), (-1, 0, np.pi), (0, -1, 3 * np.pi / 2)):
-        reached = (quadrant - begin) % (2 * np.pi) <= np.abs(sweep)
-        extreme = centre[reached] + radius[reached, None] * np.array([x, y], float)
-        lo[reached], hi[reached] = np.minimum(lo[reached], extreme), np.maximum(hi[reached], extreme)
-    return np.hstack([lo, hi])
+    x, y = np.ascontiguousarray(centre.T)
+    end = start + sweep
+    first_x, last_x = x + radius * np.cos(start), x + radius * np.cos(end)
+    first_y, last_y = y + radius * np.sin(start), y + radius * np.sin(end)
+    box = np.stack(
+        [
+            np.minimum(first_x, last_x),
+            np.minimum(first_y, last_y),
+            np.maximum(first_x, last_x),
+            np.maximum(first_y, last_y),
+        ]
+    )
+    begin, turn = np.where(sweep >= 0, start, end), np.abs(sweep)
+    most = ((0.0, 2, x + radius), (np.pi / 2, 3, y + radius), (np.pi, 0, x - radius), (3 * np.pi / 2, 1, y - radius))
+    for quadrant, side, extreme in most:
+        reached = (quadrant - begin) % (2 * np.pi) <= turn
+        farther = np.maximum(box[side], extreme) if side > 1 else np.minimum(box[side], extreme)
+        box[side] = np.where(reached, farther, box[side])
+        # the quadrant lies at the centre's other coordinate, which rounding may leave outside of the ends
+        other = centre[:, 1] if side in (0, 2) else centre[:, 0]
+        low = 1 - side % 2
+        box[low] = np.where(reached, np.minimum(box[low], other), box[low])
+        box[low + 2] = np.where(reached, np.maximum(box[low + 2], other), box[low + 2])
+    return box.T.copy()
 
 
 def boxes(shapes: Shapes) -> FloatArray:
