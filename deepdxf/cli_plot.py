@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -466,6 +465,7 @@ def gap(arguments: Arguments) -> Made:
 def plane(arguments: Arguments) -> Made:
     """Alignment and uniformity of all objectives of an experiment, with their retrieval."""
     from deepdxf import plot as figures
+    from deepdxf.experiment_tables import read_results
 
     path = arguments.results / "results.jsonl" if arguments.results.is_dir() else arguments.results
     cells, without = figures.cells_of(read_results(path))
@@ -476,29 +476,6 @@ def plane(arguments: Arguments) -> Made:
             complain("left out", name, "without alignment or uniformity")
     name = path.resolve().parent.name
     return Made(figures.plane(cells, title=f"experiment {name}"), {"cells": len(cells), "left_out": without})
-
-
-def read_results(path: Path) -> list[dict[str, Any]]:
-    """The lines of an experiment's results.jsonl; one that was cut off is passed over.
-
-    Raises:
-        DeepDXFError: the file cannot be read, or a line is none of an experiment.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = (error.strerror if isinstance(error, OSError) else None) or "not in UTF-8"
-        raise DeepDXFError(f"{path}: {reason}; name the folder of an experiment") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if not isinstance(row, dict) or not isinstance(row.get("cell"), str):
-            raise DeepDXFError(f"{path}, line {number}: no result of an experiment; it has no cell")
-        rows.append(row)
-    return rows
 
 
 def sphere(arguments: Arguments) -> Made:

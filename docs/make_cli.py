@@ -26,8 +26,13 @@ EVERYWHERE = {"help", "json", "quiet", "debug"}
 
 def page() -> str:
     """The text of docs/cli.md."""
-    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction)).choices
-    return HEAD + "".join(section(name, command) for name, command in commands.items())
+    return HEAD + "".join(section(name, command) for name, command in kinds(parser()).items())
+
+
+def kinds(command: argparse.ArgumentParser) -> dict[str, argparse.ArgumentParser]:
+    """The sub-commands of a command by name."""
+    found = [action.choices for action in command._actions if isinstance(action, argparse._SubParsersAction)]
+    return dict(found[0]) if found else {}
 
 
 def section(name: str, command: argparse.ArgumentParser) -> str:
@@ -35,7 +40,9 @@ def section(name: str, command: argparse.ArgumentParser) -> str:
     rows = [row(action) for action in command._actions if action.dest not in EVERYWHERE]
     table = "\n".join(["| argument | meaning |", "|---|---|", *rows, ""]) + "\n" if rows else ""
     examples = [line.strip() for line in str(command.epilog).splitlines()[1:]]
-    return f"\n## {name}\n\n{command.description}\n\n{table}" + "\n".join(["```", *examples, "```", ""])
+    text = f"\n{'###' if ' ' in name else '##'} {name}\n\n{command.description}\n\n{table}"
+    parts = [section(f"{name} {kind}", part) for kind, part in kinds(command).items()]
+    return text + "\n".join(["```", *examples, "```", ""]) + "".join(parts)
 
 
 def row(action: argparse.Action) -> str:

@@ -175,13 +175,13 @@ def test_gallery_of_best_and_worst(drawings: Path, tmp_path: Path, capsys: pytes
 
 
 def test_plane(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    about = {"experiment": "objectives", "size": "smoke", "settings": {}, "seed": 0, "error": None}
     rows = [
-        {"cell": name, "seed": 0, "alignment": 0.1 * k, "uniformity": -k, "metrics": {"held_out": {"mAP": 0.5}}}
+        {**about, "cell": name, "alignment": 0.1 * k, "uniformity": -k, "metrics": {"held_out": {"mAP": 0.5}}}
         for k, name in enumerate(("a", "b", "c"))
     ]
-    rows.append({"cell": "d", "seed": 0, "alignment": None, "uniformity": None, "metrics": {}, "error": "broken"})
-    text = "\n".join(map(json.dumps, rows)) + '\n{"cell": "cut o'
-    (tmp_path / "results.jsonl").write_text(text, encoding="utf-8")
+    rows.append({**about, "cell": "d", "alignment": None, "uniformity": None, "metrics": {}, "error": "broken"})
+    (tmp_path / "results.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     document = made(["plane", str(tmp_path), "--out", str(tmp_path / "p")], capsys)
     assert document["cells"] == 3 and document["left_out"] == ["d"]
 
@@ -202,7 +202,7 @@ def test_what_cannot_be_done_is_told_in_a_line(
         (["map", str(tmp_path / "bad.npz"), *out], "deepdxf embed FOLDER"),
         (["map", str(vectors), *out, "--color", "family"], "--groups CSV"),
         (["heat", str(vectors), *out, "--most", "3"], "--most"),
-        (["plane", str(tmp_path / "none"), *out], "name the folder of an experiment"),
+        (["plane", str(tmp_path / "none"), *out], "No such file"),
         (["gap", str(tmp_path), str(tmp_path), *out], "no model in it"),
         (["curves", str(run), "--out", str(tmp_path / "no" / "x.png")], "cannot write"),
         (["curves", str(run), "--out", str(tmp_path / "file")], "cannot make the folder"),
