@@ -914,8 +914,9 @@ def encoder_name(archive: Archive) -> str:
     Raises:
         EncoderError: this version does not have it, or there is another model in the folder by now.
     """
-    for name, (module, cls, _) in ENCODERS.items():
-        if getattr(importlib.import_module(module), cls).id == archive.encoder_id:
+    for name, (module, maker, _) in ENCODERS.items():
+        # of a class the id is known; a function loads a model, which is looked at last
+        if getattr(getattr(importlib.import_module(module), maker), "id", None) == archive.encoder_id:
             return name
     if archive.name:
         if load_encoder(archive.name).id == archive.encoder_id:

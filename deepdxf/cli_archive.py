@@ -672,7 +672,8 @@ def import_(arguments: Arguments) -> int:
     from deepdxf.encoder import ENCODERS, load
     from deepdxf.transfer import import_archive
 
-    known = {getattr(importlib.import_module(module), cls).id for module, cls, _ in ENCODERS.values()}
+    makers = (getattr(importlib.import_module(module), maker) for module, maker, _ in ENCODERS.values())
+    known = {maker.id for maker in makers if hasattr(maker, "id")}
     if arguments.encoder is not None:
         known = {load(arguments.encoder).id}
     done = import_archive(arguments.file, arguments.archive, known)

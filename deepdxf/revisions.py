@@ -5,9 +5,11 @@ Evidence, each with a weight w; the confidence of a version is 1 − Π (1 − w
     number      both title blocks state one drawing number                                    0.75
     replaces    one states that it replaces (is derived from) the other's number or name       0.9
     name        the same file name but for a mark of revision, version, copy, date …           0.5
-    geometry    0.8 × p⁴, p the probability that a person calls the two the same part (`calibration`); of encoders without
-                a calibration, a ramp from score 0.7 to 0.95. The power is there because other sizes of a part are the same
-                part too, and many: only a very high p tells of a revision (measured by experiments/revisions.py)
+    geometry    the share of pairs with as much in common that are versions, by a logistic regression of the strokes that lie
+                over each other (share of the larger and of the smaller drawing), the texts in common, and the probability p
+                that a person calls the two the same part (`calibration`); learned by experiments/revisions.py. Of drawings
+                whose strokes the archive does not hold: 0.8 × p⁴. Encoders without a calibration have no p in the one, and
+                for the other a ramp from score 0.7 to 0.95
 
 Where little geometry is in common (probability below `UNLIKE`), number counts 0.8 times and name half; two different
 drawing numbers leave the geometry 0.3 times. So a name alone is not enough, geometry alone is where it is very alike.
@@ -24,6 +26,8 @@ base    a file name without its marks.
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 import unicodedata
 from collections import defaultdict
@@ -31,22 +35,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdxf.archive import Archive, drawing_id
+from deepdxf.archive import IDS_AT_ONCE, Archive, drawing_id
 from deepdxf.batch import read_many
 from deepdxf.calibration import calibration_of
 from deepdxf.compare import Comparison, compare
-from deepdxf.drawing import Drawing
-from deepdxf.encoder import Vectors
+from deepdxf.descriptor import Strokes
+from deepdxf.drawing import Drawing, FloatArray
+from deepdxf.encoder import Switches, Vectors
 from deepdxf.errors import ReadError
 from deepdxf.files import SUFFIXES, without_path
 from deepdxf.reader import read
 from deepdxf.summary import summarise
+from deepdxf.verify import pack, sketch, unpack, verify
+from deepdxf.where import quote
 
 Position = Literal["earlier", "this", "later", "the same"]
 # Which mark orders versions, the best first
@@ -64,10 +72,13 @@ NAMES_OF_BASES = {
 FILE_TIME = "time of the file"
 
 NUMBER, REPLACES, NAME, GEOMETRY = 0.75, 0.9, 0.5, 0.8
+FILE = "revisions.json"  # weights of the regression
+TEXTS = 3  # different texts of two drawings, from which it says something how many are in common
 UNLIKE = 0.2  # probability of the same part below which geometry speaks against
 RAMP = (0.7, 0.95)  # scores of encoders that are not calibrated: no evidence, full evidence
 NEIGHBOURS = 40  # drawings of like geometry that are looked at for each version
 POWER = 4  # of the probability
+SAME = 0.95  # confidence by geometry in a drawing that shows the same
 EXPAND = 0.6  # confidence from which versions of a version are looked for
 MOST = 100  # versions of a chain
 
@@ -272,7 +283,8 @@ def find_revisions(
     """The versions of a drawing in an archive.
 
     Args:
-        query: `COLUMNS` and ``id`` of the drawing that is asked about, see `record_of` and `record_of_file`.
+        query: `COLUMNS`, ``id``, ``text`` and ``sketch`` of the drawing that is asked about, see `record_of` and
+            `record_of_file`; without the last two the geometry says less.
         vector: (d,) its vector; None: it shows nothing, and only names and numbers count.
         min_confidence: of a version.
 
@@ -284,6 +296,7 @@ def find_revisions(
     ids, vectors = archive.vectors()
     place = {id: i for i, id in enumerate(ids.tolist())}
     likelihood = _Likelihood(archive.encoder_id)
+    common = _Common(archive, query)
     by_name, by_number = defaultdict(list), defaultdict(list)
     for id, fact in facts.items():
         if fact.base:
@@ -303,10 +316,11 @@ def find_revisions(
         candidates = dict.fromkeys([*near, *by_name.get(one.base, ()), *by_number.get(one.number, ())])
         candidates |= dict.fromkeys([*by_number.get(one.replaces, ()), *by_number.get(one.name, ())])
         ranked = []
-        for id in candidates:
-            if id in found or id not in facts:
-                continue
-            confidence, reasons = evidence(one, facts[id], scores.get(id), likelihood)
+        open_ids = [id for id in candidates if id not in found and id in facts]
+        alike = [id for id in open_ids if id in scores and likelihood(scores[id]) >= UNLIKE]
+        shared = common.of(one.id, alike)
+        for id in open_ids:
+            confidence, reasons = evidence(one, facts[id], scores.get(id), likelihood, shared.get(id))
             confidence = round(min(confidence, found[one.id][0]), 4)
             if one.id != asked.id:
                 reasons = tuple(f"{reason} (of {one.path})" for reason in reasons)
@@ -335,6 +349,8 @@ def record_of(archive: Archive, id: str) -> tuple[dict[str, Any], Vectors | None
     """
     record = archive.get(id)
     vector = None if record["status"] == "failed" else archive.vector(id)
+    pen = archive.sketches([id])[0]
+    record["sketch"] = None if pen is None else pack(pen)
     return record, vector if vector is not None and vector.any() else None
 
 
@@ -353,6 +369,8 @@ def record_of_file(path: Path, drawing: Drawing, vector: Vectors) -> tuple[dict[
         "geometry": canonical_hash(drawing),
         "modified": datetime.fromtimestamp(absolute.stat().st_mtime, UTC),
         "field": [f"{tag}={value}" for tag, value in summary.fields],
+        "text": list(summary.texts),
+        "sketch": pack(sketch(drawing)),
     }
     return record, vector if vector.any() else None
 
@@ -379,7 +397,73 @@ class _Likelihood:
         return f"geometry: score {score:.3f}{called}"
 
 
-def evidence(one: Facts, other: Facts, score: float | None, likelihood: _Likelihood) -> tuple[float, tuple[str, ...]]:
+@dataclass(frozen=True)
+class Shared:
+    """What two drawings have in common."""
+
+    larger: float  # share of the strokes of the drawing that has more of them
+    smaller: float  # of the other one's
+    texts: float | None  # share of the different texts of both; None where there are few
+
+    def features(self, alike: float | None) -> FloatArray:
+        """What the regression weighs; ``alike``: probability of the same part, where the encoder is calibrated."""
+        here = 0.0 if self.texts is None else 1.0
+        own = [self.larger, self.larger**2, self.smaller, self.smaller * self.larger, self.texts or 0.0, here]
+        return np.array([1.0, *own] if alike is None else [1.0, *own, alike, alike**POWER])
+
+    def probability(self, alike: float | None) -> float:
+        """Share of such pairs that are versions of one drawing."""
+        weights = version_weights()["other" if alike is None else "calibrated"]
+        return float(1.0 / (1.0 + np.exp(-self.features(alike) @ np.array(weights))))
+
+
+@functools.cache
+def version_weights() -> Mapping[str, Sequence[float]]:
+    """Weights of `Shared.features`, written by experiments/revisions.py."""
+    document: dict[str, list[float]] = json.loads(
+        resources.files("deepdxf").joinpath("data", FILE).read_text(encoding="utf-8")
+    )
+    return document
+
+
+class _Common:
+    """What drawings of an archive, and the one that is asked about, have in common; strokes and texts are read once."""
+
+    def __init__(self, archive: Archive, query: Mapping[str, Any]) -> None:
+        self.archive = archive
+        packed = query.get("sketch")
+        self.pens: dict[str, Strokes | None] = {query["id"]: None if packed is None else unpack(packed)}
+        self.texts: dict[str, frozenset[str]] = {query["id"]: frozenset(query.get("text") or ())}
+
+    def of(self, id: str, others: Sequence[str]) -> dict[str, Shared]:
+        """By id, of those whose strokes are known."""
+        new = [other for other in (id, *others) if other not in self.pens]
+        for first in range(0, len(new), IDS_AT_ONCE):
+            some = new[first : first + IDS_AT_ONCE]
+            self.pens |= dict(zip(some, self.archive.sketches(some), strict=True))
+            rows = self.archive.records(f"id in ({', '.join(map(quote, some))})", ("text",))
+            self.texts |= {row["id"]: frozenset(row["text"] or ()) for row in rows}
+        one = self.pens[id]
+        found = {}
+        for other in others:
+            two = self.pens[other]
+            if one is not None and two is not None and len(one.kind) and len(two.kind):
+                texts = self.texts.get(id, frozenset()), self.texts.get(other, frozenset())
+                found[other] = shared_by(one, two, *texts)
+        return found
+
+
+def shared_by(one: Strokes, two: Strokes, texts: frozenset[str], others: frozenset[str]) -> Shared:
+    """What two drawings have in common, by their sketches and texts."""
+    larger = verify(one, two, Switches())
+    few, many = sorted((len(one.kind), len(two.kind)))
+    together = len(texts | others)
+    return Shared(larger, larger * many / few, len(texts & others) / together if together >= TEXTS else None)
+
+
+def evidence(
+    one: Facts, other: Facts, score: float | None, likelihood: _Likelihood, shared: Shared | None
+) -> tuple[float, tuple[str, ...]]:
     """The confidence that two drawings are versions of one, and why."""
     alike = 0.0 if score is None else likelihood(score)
     unlike = score is not None and alike < UNLIKE
@@ -396,12 +480,16 @@ def evidence(one: Facts, other: Facts, score: float | None, likelihood: _Likelih
     if score is not None:
         apart = one.number and other.number and one.number != other.number
         words = likelihood.words(score)
+        geometry = GEOMETRY * alike**POWER
+        if shared is not None:
+            geometry = shared.probability(alike if likelihood.curve is not None else None)
+            words = f"geometry: {shared.larger:.0%} of the strokes lie over each other, score {score:.3f}"
         if one.shape and one.shape == other.shape:
-            alike, words = max(alike, 0.99), "geometry: it shows the same"
+            alike, geometry, words = 1.0, max(geometry, SAME), "geometry: it shows the same"
         if apart:
             words += f", but another drawing number, {other.number_shown}"
         if alike >= UNLIKE:
-            weights.append((GEOMETRY * alike**POWER * (0.3 if apart else 1.0), words))
+            weights.append((geometry * (0.3 if apart else 1.0), words))
         elif weights:
             weights.append((0.0, f"little geometry in common (score {score:.3f})"))
     confidence = 1.0 - float(np.prod([1.0 - weight for weight, _ in weights])) if weights else 0.0

@@ -15,9 +15,21 @@ from hypothesis import strategies as st
 from deepdxf import revisions
 from deepdxf.archive import Archive
 from deepdxf.cli import main
+from deepdxf.descriptor import Strokes
 from deepdxf.encoder import Vectors
 from deepdxf.errors import ArchiveError
-from deepdxf.revisions import FILE_TIME, Chain, find_revisions, ledger, marks_of, record_of, revision_key
+from deepdxf.revisions import (
+    FILE_TIME,
+    Chain,
+    Shared,
+    find_revisions,
+    ledger,
+    marks_of,
+    record_of,
+    revision_key,
+    shared_by,
+)
+from deepdxf.verify import pack, sketch
 from tests import dxf
 
 DIM = 16
@@ -202,6 +214,45 @@ def test_drawings_without_content_and_unknown_ones(archive: Archive) -> None:
     assert order(chain(archive, "p_v1", min_confidence=0.4)) == ["p_v1", "p_v2"]
     with pytest.raises(ArchiveError, match="no drawing with id 'stale'"):
         chain(archive, "stale")
+
+
+# --- what is in common -----------------------------------------------------------------------------------------------
+
+
+def pen_of(*circles: float) -> Strokes:
+    lines = "".join(dxf.line(0, y, 100, y) for y in (0.0, 7.0, 30.0))
+    return sketch(dxf.drawing(lines + "".join(f"0 CIRCLE, 8 0, 10 50, 20 15, 40 {radius}," for radius in circles)))
+
+
+def test_shares_of_strokes_and_texts() -> None:
+    few, many = pen_of(2), pen_of(2, 5, 9)
+    texts = frozenset({"a", "b", "c"}), frozenset({"b", "c", "d"})
+    assert shared_by(few, many, *texts) == shared_by(many, few, *texts)
+    shared = shared_by(few, many, *texts)
+    assert shared == Shared(pytest.approx(4 / 6), pytest.approx(1.0), 0.5)
+    assert shared_by(few, many, frozenset("a"), frozenset("b")).texts is None  # few texts say nothing
+
+
+@pytest.mark.parametrize("alike", [None, 0.3, 0.9])
+def test_the_more_in_common_the_surer(alike: float | None) -> None:
+    shares = np.linspace(0, 1, 11).tolist()
+    sure = [Shared(share, share, None).probability(alike) for share in shares]
+    assert sure == sorted(sure) and 0.0 <= 2 * sure[0] < sure[-1] <= 1.0
+    added = [Shared(share, 1.0, None).probability(alike) for share in shares]  # from much to nothing added
+    assert added == sorted(added)
+    assert Shared(0.9, 0.9, 1.0).probability(alike) > Shared(0.9, 0.9, 0.0).probability(alike)
+
+
+def test_strokes_decide_among_equal_scores(archive: Archive) -> None:
+    put(archive, "one.dxf", near(0))
+    put(archive, "same.dxf", near(1))
+    put(archive, "unlike.dxf", near(1))
+    for name, pen in {"one": pen_of(2), "same": pen_of(2), "unlike": pen_of(11, 12, 13, 14, 15, 16, 17)}.items():
+        archive._table.update(where=f"id = '{name}'", values={"sketch": pack(pen)})
+    found = {v.path: v for v in chain(archive, "one", min_confidence=0.0).versions}
+    assert found["same.dxf"].score == found["unlike.dxf"].score
+    assert found["same.dxf"].confidence > found["unlike.dxf"].confidence
+    assert found["same.dxf"].reasons == ("geometry: 100% of the strokes lie over each other, score 1.000",)
 
 
 # --- the ledger and the command --------------------------------------------------------------------------------------
