@@ -69,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
 def warm(library: Library) -> None:
     """Read what the first request would have to wait for."""
     try:
+        library.catalogue()
         ids, _ = library.archive.vectors()
         if len(ids):
             library.search(str(ids[0]), Switches(), None, None)

@@ -483,6 +483,7 @@ def review_page(
         job=job,
         problem=problem,
         conflict=conflict,
+        drawings=len(server.library.catalogue().rows),
         groups=groups,
         total=total,
         previous=previous,
