@@ -193,7 +193,8 @@ def curves(records: Sequence[Record], title: str = "") -> Figure:
     for term in terms:
         _curve(losses, train, f"loss/{term}", look[term])
         steps, values = _series(held_out, f"loss/{term}")
-        losses.plot(steps, values, **look[term] | {"linestyle": "none", "fillstyle": "none", "markersize": 6})
+        seldom = {"markevery": max(1, len(steps) // 6)}
+        losses.plot(steps, values, **look[term] | seldom | {"linestyle": "none", "fillstyle": "none", "markersize": 6})
         _curve(ratios, train, f"loss_over_chance/{term}", look[term])
         if term in chance:
             losses.axhline(chance[term], color=look[term]["color"], linewidth=0.8, linestyle=(0, (1, 4)))
@@ -206,13 +207,19 @@ def curves(records: Sequence[Record], title: str = "") -> Figure:
     names = retrieval_names(held_out)
     for k, name in enumerate(names):
         steps, values = _series(held_out, name)
-        retrieval.plot(steps, values, label=name, **_look(k) | {"color": (INK, "#d55e00", "#0072b2", "#009e73")[k % 4]})
+        look_of_name = _look(k) | {"color": (INK, *COLORS)[k % 4], "markevery": max(1, len(steps) // 6)}
+        retrieval.plot(steps, values, label=name, **look_of_name)
     if names:
         steps, values = _series(held_out, names[0])
         if np.isfinite(values).any():
             best = int(np.nanargmax(values))
             retrieval.annotate(
-                f"best {values[best]:.3f}", (steps[best], values[best]), (0, 7), textcoords="offset points", ha="center"
+                f"best {values[best]:.3f}",
+                (steps[best], values[best]),
+                (0, 9),
+                textcoords="offset points",
+                ha="center",
+                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
             )
         retrieval.margins(x=0.12, y=0.2)
         retrieval.legend(loc="best", fontsize=7.5)
@@ -448,7 +455,7 @@ def gap(sequence: Vectors, geometry: Vectors, *, title: str = "") -> Figure:
         lines = np.stack([first, second], axis=1)
         upper.add_collection(LineCollection(list(lines), colors="#8b95a1", linewidths=0.45, alpha=0.55, zorder=1))
         for number, part in enumerate((first, second)):
-            upper.scatter(part[:, 0], part[:, 1], s=18, label=names[number], zorder=2, **_class_look((0, 8)[number]))
+            upper.scatter(part[:, 0], part[:, 1], s=18, label=names[number], zorder=2, **_class_look(1 - number))
             middle = part.mean(axis=0)
             upper.plot(*middle, marker="+x"[number], color=INK, markersize=11, markeredgewidth=1.8, zorder=3)
         upper.set_aspect("equal", "datalim")

@@ -23,7 +23,7 @@ from PIL import Image
 DOCS = Path(__file__).resolve().parent
 KEPT = DOCS.parent / "experiments" / "results" / "objectives"
 PICTURES = DOCS / "plots"
-COLOURS, WIDEST, MOST_BYTES = 64, 1200, 150_000
+WIDEST, MOST_BYTES = 1200, 150_000
 
 FIRST = """# Gallery
 
@@ -144,7 +144,7 @@ def small(picture: bytes, target: Path) -> None:
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     if image.width > WIDEST:
         image = image.resize((WIDEST, round(image.height * WIDEST / image.width)), Image.Resampling.LANCZOS)
-    for colours in (COLOURS, 32, 16):
+    for colours in (256, 128, 64, 32, 16):
         image.quantize(colours, dither=Image.Dither.NONE).save(target, "PNG", optimize=True)
         if target.stat().st_size <= MOST_BYTES:
             return
