@@ -76,7 +76,13 @@ class Job:
 
     @property
     def key(self) -> tuple[str, int]:
+        """What a row is known by."""
         return self.cell.name, self.seed
+
+    @property
+    def learned(self) -> bool:
+        """Whether something is trained."""
+        return self.cell.kind not in ("ready", "untrained")
 
     @property
     def folder(self) -> str:
@@ -123,47 +129,73 @@ def run(
     say = _say if not quiet else _nothing
     say(f"{experiment.title}: reading the drawings")
     bench = prepare(folder / "data", experiment, size, given, quiet)
-    say(
-        f"{len(bench.data.train)} drawings to train on; questions: "
-        + ", ".join(
-            f"{key} {len(of.protocol.queries)} among {len(of.names)}" for key, of in list(bench.questions.items())[:2]
-        )
-    )
-    plan = jobs(experiment, seeds)
-    rows = {(row["cell"], row["seed"]): row for row in read_results(folder / RESULTS, missing_ok=True)}
-    order = [job.key for job in jobs(experiment, max([seeds, *(seed + 1 for _, seed in rows)]))]
+    asked = [
+        f"{len(of.protocol.queries)} {key} among {len(of.names)}" for key, of in bench.questions.items() if of.asks
+    ]
+    say(f"{len(bench.data.train)} drawings to train on; queries: {', '.join(asked)}")
     common = values_of(experiment, overrides)
-    for job in plan:  # a row of other settings is of another cell
-        if job.key in rows and rows[job.key]["settings"] != plain({**common, **described(job.cell)}):
-            del rows[job.key]
-    todo = [job for job in plan if job.cell in wanted and (job.key not in rows or rows[job.key]["error"])]
+    results = Results(folder, experiment, seeds, common)
     runner = Runner(experiment, size_name, base, bench, folder, common)
-    seconds = [row["seconds"] for row in rows.values() if not row["error"] and row["steps"]]
-    learned = sum(job.cell.kind not in ("ready", "untrained") for job in todo)
-    if learned and not seconds:
-        seconds = [runner.probe()]
-    mean = float(np.mean(seconds)) if seconds else READY_SECONDS
-    say(
-        f"{len(todo)} of {len(plan)} cells to run, about {duration(learned * mean + (len(todo) - learned) * READY_SECONDS)}"
-    )
+    todo = results.missing(wanted)
+    learned = sum(job.learned for job in todo)
+    seconds = results.seconds() or ([runner.probe()] if learned else [])
+
+    def time_for(cells: int, trained: int) -> str:
+        return duration(trained * float(np.mean(seconds or [0.0])) + (cells - trained) * READY_SECONDS)
+
+    say(f"{len(todo)} of {len(jobs(experiment, seeds))} cells to run, about {time_for(len(todo), learned)}")
     spent: list[float] = []
     for number, job in enumerate(todo, 1):
         row = runner.row(job)
-        rows[job.key] = row
-        write_results(folder / RESULTS, [rows[key] for key in order if key in rows])
-        if job.cell.kind not in ("ready", "untrained"):
+        results.add(row)
+        if job.learned:
             learned -= 1
             spent.append(row["seconds"])
+            seconds = spent  # how fast it is now says more than how fast it was
         outcome = row["error"] or ", ".join(f"{key} mAP {of['mAP']:.3f}" for key, of in row["metrics"].items())
-        left = duration(learned * float(np.mean(spent or [mean])) + (len(todo) - number - learned) * READY_SECONDS)
-        say(
-            f"[{number}/{len(todo)}] {job.cell.name}, seed {job.seed}: {outcome}; {row['seconds']:.0f} s, about {left} left"
-        )
-    results = [rows[key] for key in order if key in rows]
-    write_results(folder / RESULTS, results)
-    with replacing(folder / TABLES) as partial:
-        partial.write_text(markdown(experiment.name, results), encoding="utf-8", newline="\n")
-    return results
+        left = time_for(len(todo) - number, learned)
+        place = f"[{number}/{len(todo)}] {job.cell.name}, seed {job.seed}"
+        say(f"{place}: {outcome}; {row['seconds']:.0f} s, about {left} left")
+    results.write()
+    return results.listed()
+
+
+class Results:
+    """The rows of an experiment's folder, in the order of its set."""
+
+    def __init__(self, folder: Path, experiment: Set, seeds: int, common: Mapping[str, Any]) -> None:
+        self.folder, self.experiment = folder, experiment
+        found = {(row["cell"], row["seed"]): row for row in read_results(folder / RESULTS, missing_ok=True)}
+        self.plan = jobs(experiment, seeds)
+        self.order = [job.key for job in jobs(experiment, max([seeds, *(seed + 1 for _, seed in found)]))]
+        # a row of other settings, or of none that is declared, is of another cell
+        settings = {job.cell.name: plain({**common, **described(job.cell)}) for job in self.plan}
+        self.rows = {key: row for key, row in found.items() if settings.get(key[0]) == row["settings"]}
+
+    def missing(self, wanted: Sequence[Cell]) -> list[Job]:
+        """What is to be run of some cells: what has not been, or has failed."""
+        return [
+            job for job in self.plan if job.cell in wanted and (job.key not in self.rows or self.rows[job.key]["error"])
+        ]
+
+    def seconds(self) -> list[float]:
+        """How long learned cells took."""
+        return [row["seconds"] for row in self.rows.values() if row["steps"] and not row["error"]]
+
+    def add(self, row: Row) -> None:
+        """One more row, on the disk when this returns."""
+        self.rows[row["cell"], row["seed"]] = row
+        self.write()
+
+    def listed(self) -> list[Row]:
+        """All rows."""
+        return [self.rows[key] for key in self.order if key in self.rows]
+
+    def write(self) -> None:
+        """Results and tables; each whole or not at all."""
+        write_results(self.folder / RESULTS, self.listed())
+        with replacing(self.folder / TABLES) as partial:
+            partial.write_text(markdown(self.experiment.name, self.listed()), encoding="utf-8", newline="\n")
 
 
 def jobs(experiment: Set, seeds: int) -> list[Job]:

@@ -33,6 +33,8 @@ def small_and_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     monkeypatch.setattr(finetune, "SANITY_DRAWINGS", 12)
+    monkeypatch.setattr(experiment, "WORST", 6)
+    monkeypatch.setattr(experiment, "commit", lambda: "0123456")  # another one may come between two runs
     real = experiment.load_encoder
     monkeypatch.setattr(experiment, "load_encoder", lambda name: real("no such package" if name == "sscd" else name))
     yield
