@@ -71,6 +71,9 @@ def markdown(name: str, rows: Sequence[Row]) -> str:
     failed = [f"* {row['cell']}, seed {row['seed']}: {row['error']}" for row in rows if row["error"]]
     if failed:
         parts.append("Not measured:\n\n" + "\n".join(failed))
+    run = {row["cell"] for row in rows}
+    if missing := [cell.name for cell in experiment.cells if cell.name not in run]:
+        parts.append(f"Not run yet, {len(missing)} of {len(experiment.cells)}: {', '.join(missing)}.")
     return "\n\n".join(parts) + "\n"
 
 

@@ -344,6 +344,7 @@ def test_a_table_of_one_seed_by_hand() -> None:
     assert cells(text, "4 views")[7:9] == ["+0.040", "-0.020"] and cells(text, "4 views")[-1] == "yes"
     assert cells(text, "descriptor")[7:9] == ["+0.400", "+0.100"]
     assert "* classic, seed 0: it broke" in text and "| classic |" not in text
+    assert "Not run yet, " in text and "image network, untrained, half batch twice the steps, " in text
     assert "Size `small`: 60 steps over 300 drawings" in text and "1 seed; 4 cells in 2 min" in text
 
 
