@@ -126,8 +126,9 @@ def find_corpus(given: Path | None) -> Path | None:
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = given or Path(os.environ.get("DEEPDXF_CORPUS") or cache / "deepdxf-corpus")
-    if (folder / "manifest.csv").is_file():
-        return folder
+    for place in (folder, folder.absolute().parent):  # the folder of its drawings is understood too
+        if (place / "manifest.csv").is_file() and (place / "drawings").is_dir():
+            return place
     if given is not None:
         raise SystemExit(f"no corpus in {folder}: it has no manifest.csv")
     return None
