@@ -45,7 +45,7 @@ from deepdxf.descriptor import Strokes
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.encoder import ENCODERS, Encoder, Vectors
 from deepdxf.encoder import load as load_encoder
-from deepdxf.errors import ArchiveError, EncoderError, ReadError
+from deepdxf.errors import ArchiveError, DeepDXFError, EncoderError, ReadError
 from deepdxf.files import Files, find_files, is_below, portable, without_path
 from deepdxf.fingerprint import canonical_hash
 from deepdxf.summary import Summary, one_line, summarise
@@ -321,7 +321,7 @@ class Archive:
             if "://" not in address and os.path.exists(address) and not os.path.isdir(address):
                 raise ArchiveError(f"{address} is a file, not an archive; choose a folder")
             if "://" not in address and os.path.isdir(address) and not _is_archive(address) and os.listdir(address):
-                raise ArchiveError(f"{address} is not empty, and no archive or a damaged one; choose another folder")
+                raise ArchiveError(f"{address} is not empty, and no archive; choose another folder")
             db = _connect(address)
             about = {"format": str(1 + len(MIGRATIONS)), "encoder": encoder_id, "dim": str(dim), "name": name}
             # `about` first: with it, an archive whose making was cut off can be completed
@@ -347,11 +347,16 @@ class Archive:
             # a folder is looked at first, because connecting to one makes it
             found = "://" in address or _is_archive(address)
             db = _connect(address) if found else None
+            if os.path.isdir(os.path.join(address, "drawings.lance")) and not _described(_connect(address)):
+                raise ArchiveError(
+                    f"the archive {address} has lost its description (the table `about`); "
+                    f"`deepdxf index FOLDER --archive {address}` writes it anew and keeps the rest"
+                )
             if db is None or "about" not in db.list_tables().tables:
                 raise ArchiveError(f"no archive at {address}; make one with: deepdxf index FOLDER --archive {address}")
             about = _read_about(db)
-            if not {"format", "encoder", "dim"} <= about.keys():
-                raise ArchiveError(f"the archive {address} is damaged (its description is incomplete); index again")
+            if not about.keys() >= DESCRIBED:
+                raise ArchiveError(f"the archive {address} is damaged (its description is incomplete)")
             if encoder_id is not None and about["encoder"] != encoder_id:
                 raise ArchiveError(
                     f"the archive {address} was made with encoder {about['encoder']!r}, not {encoder_id!r}; "
@@ -359,6 +364,55 @@ class Archive:
                 )
             _migrate(db, int(about["format"]), address)
             return cls(address, db, db.open_table("drawings"), about["encoder"], about.get("name", ""))
+
+    @classmethod
+    def describe_anew(
+        cls, address: str | Path, encoder_id: str, dim: int, name: str, agrees: Callable[[Path, Vectors], bool | None]
+    ) -> bool:
+        """Write the description of an archive in a folder that has lost it; False where there is nothing to do.
+
+        Which encoder its vectors are of is not taken on trust.
+
+        Args:
+            encoder_id, dim, name: as of `create`.
+            agrees: whether the encoder gives a file this vector; None: the file does not tell, for it is gone or changed.
+
+        Raises:
+            ArchiveError: the vectors are of another encoder, or none of the files is there to tell.
+        """
+        address = str(address)
+        if "://" in address or not os.path.isdir(os.path.join(address, "drawings.lance")):
+            return False
+        with database_errors(address):
+            db = _connect(address)
+            if _described(db):
+                return False
+            table = db.open_table("drawings")
+            told = table.schema.field("vector").type.list_size == dim or None
+            if told:
+                rows = table.search().where(SEARCHABLE).select(["path", "root", "hash", "vector"]).to_arrow()
+                asked = (
+                    agrees(Path(row["root"], row["path"]), np.asarray(row["vector"], np.float32))
+                    for row in rows.to_pylist()
+                    if _unchanged(row)
+                )
+                told = next((answer for answer in asked if answer is not None), None if len(rows) else True)
+            if told is None and table.schema.field("vector").type.list_size == dim:
+                raise ArchiveError(
+                    f"the archive {address} has lost its description, and none of its files is there, as it was, to tell "
+                    "which encoder it was made with; bring their folder back, or index into a new archive"
+                )
+            if not told:
+                raise ArchiveError(
+                    f"the archive {address} has lost its description, and its vectors are not of {encoder_id!r}; name the "
+                    "encoder that made it: --encoder"
+                )
+            if "about" in db.list_tables().tables:
+                db.drop_table("about")
+            # of the oldest form: bringing it up to date adds only what is missing
+            about = {"format": "1", "encoder": encoder_id, "dim": str(dim), "name": name}
+            _ensure_table(db, "about", _arrow().table({"key": list(about), "value": list(about.values())}))
+        return True
 
     def __len__(self) -> int:
         with database_errors(self.address):
@@ -1013,6 +1067,25 @@ def _ensure_column(db: Any, name: str, type: str) -> None:
     except (ValueError, OSError, RuntimeError):
         if name not in db.open_table("drawings").schema.names:  # else another process was faster
             raise
+
+
+DESCRIBED = frozenset({"format", "encoder", "dim"})  # what a description holds at least
+
+
+def _described(db: Any) -> bool:
+    """Whether the description of an archive is there and whole."""
+    try:
+        return "about" in db.list_tables().tables and _read_about(db).keys() >= DESCRIBED
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
+def _unchanged(row: Mapping[str, Any]) -> bool:
+    """Whether the file of a row is as it was when it was indexed."""
+    try:
+        return bool(_content_hash(Path(row["root"], row["path"])) == row["hash"])
+    except (OSError, DeepDXFError):
+        return False
 
 
 def _read_about(db: Any) -> dict[str, str]:

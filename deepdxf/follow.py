@@ -16,9 +16,12 @@ from typing import Any
 
 from deepdxf import encoder, reader, render
 from deepdxf.archive import Archive, IndexReport, Ingest
-from deepdxf.errors import DeepDXFError
+from deepdxf.encoder import Vectors
+from deepdxf.errors import DeepDXFError, ReadError
 from deepdxf.files import find_files
 
+# Cosine of a drawing's vector and the one of the archive, by the same encoder on any machine.
+ALIKE = 0.999
 # A folder that never rests is indexed after so many looks all the same.
 PATIENCE = 12
 
@@ -36,11 +39,22 @@ def index_folders(
 ) -> tuple[Archive, IndexReport]:
     """The archive at an address after indexing with the encoder of a name; made if it is not there.
 
+    One that has lost its description gets it again, if its files show that the encoder is its own.
+
     Args:
         options: as of `Archive.index`.
     """
     search_encoder = encoder.load(name)
-    archive = Archive.create(address, search_encoder.id, search_encoder.dim, encoder.lasting_name(name))
+    lasting = encoder.lasting_name(name)
+
+    def agrees(file: Path, vector: Vectors) -> bool | None:
+        try:
+            return bool(search_encoder.encode([reader.read(file)])[0] @ vector > ALIKE)
+        except ReadError:
+            return None
+
+    Archive.describe_anew(address, search_encoder.id, search_encoder.dim, lasting, agrees)
+    archive = Archive.create(address, search_encoder.id, search_encoder.dim, lasting)
     ingest = Ingest(partial(encoder.load, name), reader.read, render.thumbnail if thumbnails else None)
     return archive, archive.index(paths, ingest, **options)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -181,3 +182,38 @@ def test_ten_thousand_drawings(large: Archive, tmp_path: Path, capsys: pytest.Ca
     cards = cards_of(large, [f"{i:016x}" for i in range(10_001)])  # the last one is not there
     assert len(cards) == 10_000
     assert sum(bool(card.thumbnail) for card in cards.values()) == PICTURES
+
+
+@pytest.mark.parametrize("lost", ["all", "half", "damaged"])
+def test_a_lost_description_is_written_anew(made: Path, lost: str, capsys: pytest.CaptureFixture[str]) -> None:
+    address = str(made / "archive")
+    before = Archive.open(address)
+    rows, encoder_id = sorted(before.records(None, ("path", "geometry")), key=str), before.encoder_id
+    if lost == "all":
+        shutil.rmtree(made / "archive" / "about.lance")
+    elif lost == "half":
+        before._db.open_table("about").delete("key = 'encoder'")
+    else:
+        for path in (made / "archive" / "about.lance").rglob("*"):
+            if path.is_file():
+                path.write_bytes(b"nonsense")
+    del before
+    assert main(["duplicates", "--archive", address]) == 1
+    out, err = capsys.readouterr()
+    assert "has lost its description" in err and "deepdxf index FOLDER" in err and err.count("\n") == 1 and not out
+    folder = str(made / "drawings")
+    assert main(["index", folder, "--archive", address, "--encoder", "raster"]) == 1
+    assert "its vectors are not of" in capsys.readouterr().err
+    assert main(["index", folder, "--archive", address, "--encoder", "histogram"]) == 0
+    assert "unchanged" in capsys.readouterr().out  # the rows are what they were
+    after = Archive.open(address)
+    assert after.encoder_id == encoder_id and sorted(after.records(None, ("path", "geometry")), key=str) == rows
+
+
+def test_a_lost_description_without_files_is_left(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(made / "archive" / "about.lance")
+    moved = made / "elsewhere"
+    (made / "drawings").rename(moved)
+    assert main(["index", str(moved), "--archive", str(made / "archive"), "--encoder", "histogram"]) == 1
+    assert "bring their folder back" in capsys.readouterr().err
+    assert not (made / "archive" / "about.lance").exists()
