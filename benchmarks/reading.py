@@ -33,6 +33,7 @@ from deepdxf.table import Table as Rows
 LARGE = 100_000  # bytes
 SHEET = (500_000, 4_000_000)  # bytes of block-heavy sheets
 HEAVY_SHARE, HEAVY_ROWS = 0.8, 1000  # least share and number of the entities of such a sheet that come out of blocks
+REPEATS = 2  # runs of every way: as many for all, for the best of more looks faster on a busy machine
 EVERY = 8  # of the large files, one in so many is read with ezdxf: all of them would take it a quarter of an hour
 BLOCK_GOAL, LARGE_GOAL = 15.0, 8.0
 VERSION_OF = re.compile(r"__r\d+of\d+_[0-9a-f]+")  # name of one of several versions of a drawing
@@ -67,8 +68,8 @@ def measure(corpus: Path | None) -> Result:
         "Reading and both codes against ezdxf",
         ("drawings", "files", "left out", "MB", "ours MB/s", "ours median ms", "p95 ms", "ezdxf", "median ms", "p95 ms",
          "ratio of totals", "median ratio"),
-        note="Processor time of one core, the best of three runs for ours, of one for ezdxf. 'parsed': our table "
-        "expands the blocks; 'expanded': ezdxf does.",
+        note=f"Processor time of one core, for each the best of {REPEATS} runs. 'parsed': our table expands the "
+        "blocks; 'expanded': ezdxf does.",
     )  # fmt: skip
     detail = Table(
         "Block-heavy sheets one by one",
@@ -109,9 +110,9 @@ def time_file(name: str, data: bytes) -> Timing | None:
     """The times of one file; None where one of the readers rejects it."""
     try:
         drawing = reader.parse(data)
-        ours = processor_seconds(lambda: encode(reader.parse(data), name), repeats=3)
-        parsed = processor_seconds(lambda: encode(reader.parse(data, careful=True), name))
-        expanded = processor_seconds(lambda: encode(ezdxf_alone(data), name))
+        ours = processor_seconds(lambda: encode(reader.parse(data), name), REPEATS)
+        parsed = processor_seconds(lambda: encode(reader.parse(data, careful=True), name), REPEATS)
+        expanded = processor_seconds(lambda: encode(ezdxf_alone(data), name), REPEATS)
     except ReadError:
         return None
     return Timing(name, len(data), len(drawing), ours, parsed, expanded)
