@@ -61,6 +61,7 @@ def finetune(arguments: Arguments) -> int:
         arguments.fail("name the drawings: PATHs, or --archive DIR")
     from deepdxf import config as configuration
     from deepdxf.finetune import finetune
+    from deepdxf.learned import BASE
 
     if arguments.decisions and not arguments.archive:
         arguments.fail("--decisions are those of an archive: name it by --archive DIR")
@@ -68,7 +69,8 @@ def finetune(arguments: Arguments) -> int:
     config = configuration.load(arguments.config, arguments.set)
     if arguments.decisions:
         config = with_decisions(config, arguments.archive, paths, arguments.out)
-    report = finetune(paths, arguments.model, arguments.out, config, resume=arguments.resume, quiet=arguments.quiet)
+    model = arguments.model or BASE
+    report = finetune(paths, model, arguments.out, config, resume=arguments.resume, quiet=arguments.quiet)
     if arguments.json:
         return print_json(report)
     before, after, measure = report["before"], report["after"], report["measure"]
@@ -183,7 +185,7 @@ def add_commands(command: Command) -> None:
     made = command(
         "finetune",
         finetune,
-        "deepdxf finetune drawings --model model --out tuned\n"
+        "deepdxf finetune drawings --out tuned\n"
         "deepdxf finetune --archive my-archive --model model --out tuned --set stopping.epochs=5\n"
         "deepdxf finetune --archive my-archive --decisions --model model --out tuned",
     )
@@ -194,7 +196,9 @@ def add_commands(command: Command) -> None:
         action="store_true",
         help="learn from what people decided about duplicates, too: the same attract, not the same repel each other",
     )
-    made.add_argument("--model", type=Path, required=True, metavar="DIR", help="folder of the model to begin with")
+    made.add_argument(
+        "--model", type=Path, metavar="DIR", help="folder of the model to begin with (default: the one in the package)"
+    )
     made.add_argument(
         "--config", default="finetune", metavar="CONFIG", help="a configuration, see `train` (default: %(default)s)"
     )

@@ -5,8 +5,9 @@
 CORPUS holds drawings/, groups.csv, judgements.csv and manifest.csv; RUN is the folder of the training run, on the sources
 "trained_on" of base_sources.json. Searched are all drawings of the corpus, queries are those of the other sources. Rows:
 the descriptor, each code of the model alone and all together (trained, and with the weights that training began with), the
-image network where it is installed, and the fusion of descriptor and model, with and without verification. 95 % intervals: over
-queries. The second table: shares of the model in the fusion. Both once more with other judgements, where they are given.
+image network where its vectors are given, and the fusion of descriptor and model, with and without verification; 95 %
+intervals over queries. The second table: shares of the model in the fusion. Both once more with other judgements, where
+they are given.
 """
 
 from __future__ import annotations
@@ -25,8 +26,7 @@ from deepdxf import train
 from deepdxf.background import Background
 from deepdxf.checkpoint import read_manifest, save_model
 from deepdxf.embed import Embedded, embed_files
-from deepdxf.encoder import Switches, Vectors, load
-from deepdxf.errors import EncoderError
+from deepdxf.encoder import Switches, Vectors
 from deepdxf.evaluate import Evaluation, evaluate, rank
 from deepdxf.fusion import LEARNED_SHARE
 from deepdxf.groups import Protocol, load_groups
@@ -40,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--judgements", type=Path, help="to count by as well as by those of the corpus")
+    parser.add_argument("--image-network", type=Path, help="its vectors as `deepdxf embed --encoder sscd` writes them")
     parser.add_argument("--out", type=Path, default=Path("experiments/results/base.json"))
     args = parser.parse_args(argv)
     protocols = {"corpus": questions(args.corpus, None)}
@@ -55,12 +56,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             vectors[f"{name} model"] = embed_files(drawings, str(model)).vectors
             for code, (begin, end) in read_manifest(model).codes.items():
                 vectors[f"{name} {code}"] = normal(vectors[f"{name} model"][:, begin:end])
-    try:
-        load("sscd")
-        vectors["image network"] = embed_files(drawings, "sscd").vectors
+    if args.image_network:
+        with np.load(args.image_network) as file:
+            at = {str(name): number for number, name in enumerate(file["files"])}
+            vectors["image network"] = file["vectors"][[at[name] for name in found.files]]
         vectors["descriptor + image network"] = joined(vectors["descriptor"], vectors["image network"], 0.3)
-    except EncoderError as error:
-        print(error)
     vectors["fusion, untrained"] = joined(vectors["descriptor"], vectors["untrained model"], LEARNED_SHARE)
     vectors["fusion"] = joined(vectors["descriptor"], vectors["trained model"], LEARNED_SHARE)
 

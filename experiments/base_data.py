@@ -1,7 +1,8 @@
-"""The drawings that the shipped model is trained on: part of the corpus, and generated families.
+r"""The drawings that the shipped model is trained on: part of the corpus, and generated families.
 
     python experiments/base_data.py CORPUS OUT
-    deepdxf train base "data.drawings=[OUT/drawings]" data.groups=OUT/groups.csv --out RUN
+    deepdxf train base "data.drawings=[OUT/drawings]" data.groups=OUT/groups.csv data.synthetic=0 data.test=0 \
+        data.validation=0.1 data.by_source=false --out RUN
 
 CORPUS holds drawings/, groups.csv and manifest.csv. OUT gets links to (or copies of) the drawings of the sources
 "trained_on" of base_sources.json, generated drawings, and groups.csv and manifest.csv of both. Drawings of more than

@@ -1,6 +1,6 @@
-"""How well the descriptor finds a drawing after each kind of edit, on generated drawings, under the switches.
+"""How well an encoder finds a drawing after each kind of edit, on generated drawings, under the switches.
 
-    python experiments/edits.py [--drawings 1300] [--seed 11] [--out experiments/results/edits.json]
+    python experiments/edits.py [--encoder NAME] [--drawings 1300] [--seed 11] [--out experiments/results/edits.json]
 
 A query is an edited drawing; right is any other drawing of its design in the same group. P@1 = share of queries whose first
 hit is right. An edit that turns, mirrors or scales is expected to be found under the switch that allows it.
@@ -30,6 +30,7 @@ SETTINGS = {
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--encoder", default="descriptor")
     parser.add_argument("--drawings", type=int, default=1300)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--out", type=Path, default=Path("experiments/results/edits.json"))
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         generate(folder, args.drawings, args.seed)
         protocol = load_groups(Path(folder) / "groups.csv")
         for name, switches in SETTINGS.items():
-            embedded = embed_files([folder], switches=switches)
+            embedded = embed_files([folder], args.encoder, switches=switches)
             rankings = rank(embedded.files, embedded.vectors, protocol.files, embedded.queries or None)
             results[name] = evaluate(rankings, protocol, embedded.entities).parts("edit")
     print(f"| edit | queries | {' | '.join(f'P@1, {name}' for name in SETTINGS)} |")
