@@ -498,7 +498,7 @@ def cancel_job(id: Id, request: Request, server: Server) -> models.Job:
 def health(server: Server) -> models.Health:
     """Whether the server and its archive can answer. Needs no token."""
     count = len(server.library.archive)
-    return models.Health(status="ok", version=__version__, encoder=server.library.encoder_name, drawings=count)
+    return models.Health(status="ok", version=__version__, encoder=server.library.encoder_shown, drawings=count)
 
 
 @router.get("/metrics", dependencies=READ, tags=["server"], response_class=PlainTextResponse)

@@ -205,6 +205,7 @@ class Library:
         self.archive = Archive.open(settings.archive)
         self.encoder_name = encoder_name(self.archive)
         self.encoder = encoder.load(self.encoder_name)
+        self.encoder_shown = encoder_shown(self.encoder_name)
         self.uploads = Uploads(settings)
         self.crew: Crew[Any] = Crew(settings, metrics)
         self._lock = threading.Lock()
@@ -571,6 +572,13 @@ class Library:
             raise Problem("archive", self.public(str(error))) from error
         except DeepDXFError as error:
             raise Problem("bad-request", self.public(str(error))) from error
+
+
+def encoder_shown(name: str) -> str:
+    """An encoder's name as people see it: of a model's folder the last name alone."""
+    head = encoder.FUSED if name.startswith(encoder.FUSED) else ""
+    folder = name.removeprefix(head)
+    return head + re.split(r"[/\\]", folder.rstrip("/\\"))[-1]
 
 
 def is_upload(reference: str) -> bool:

@@ -281,7 +281,7 @@ def search(
         min_score=min_score,
         layers=server.library.catalogue().layers,
         previous=part.previous(request),
-        encoder=server.library.encoder_name,
+        encoder=server.library.encoder_shown,
     )
 
 
@@ -620,7 +620,7 @@ def archive(request: Request, server: Server) -> Response:
         folders=counts,
         counts=catalogue.statuses,
         total=len(catalogue.rows),
-        encoder=server.library.encoder_name,
+        encoder=server.library.encoder_shown,
         jobs=[job.document() for job in server.jobs.public() if job.writes][:10],
     )
 
