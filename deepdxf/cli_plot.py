@@ -649,7 +649,7 @@ def add_command(
         "deepdxf plot curves run\n"
         "deepdxf plot map drawings --groups drawings/groups.csv --method tsne\n"
         "deepdxf plot matches old.dxf new.dxf --out matches.svg\n"
-        "deepdxf plot KIND --help",
+        "deepdxf plot attention run bracket.dxf",
     )
     kinds = top.add_subparsers(
         dest="kind", required=True, metavar="KIND", help="what is shown; each kind has options of its own"

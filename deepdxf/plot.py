@@ -203,7 +203,7 @@ def curves(records: Sequence[Record], title: str = "") -> Figure:
     ratios.set_ylim(0, max(1.1, ratios.get_ylim()[1]))
     ratios.text(0.99, 1.0, "chance", transform=ratios.get_yaxis_transform(), ha="right", va="bottom", color=SOFT)
 
-    retrieval.set_title("retrieval, held-out drawings")
+    retrieval.set_title("retrieval, held out")
     names = retrieval_names(held_out)
     for k, name in enumerate(names):
         steps, values = _series(held_out, name)
@@ -213,14 +213,9 @@ def curves(records: Sequence[Record], title: str = "") -> Figure:
         steps, values = _series(held_out, names[0])
         if np.isfinite(values).any():
             best = int(np.nanargmax(values))
-            retrieval.annotate(
-                f"best {values[best]:.3f}",
-                (steps[best], values[best]),
-                (0, 9),
-                textcoords="offset points",
-                ha="center",
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5},
-            )
+            retrieval.set_title(f"held out, best {label(names[0], 12)} {values[best]:.3f}")
+            ring = {"marker": "o", "fillstyle": "none", "markersize": 10, "color": INK}
+            retrieval.plot(steps[best], values[best], linestyle="none", **ring)
         retrieval.margins(x=0.12, y=0.2)
         retrieval.legend(loc="best", fontsize=7.5)
     else:

@@ -119,6 +119,8 @@ ISSUED = {
     "train": "base --out DIR",
     "finetune": "PATH --model DIR --out DIR",
     "objectives": "",
+    "plot": "map PATH --method tsne",
+    "experiment": "objectives --size smoke",
     "duplicates": "--archive DIR --decide not --group a b",
     "revisions": "FILE --archive DIR --min-confidence 0.8",
     "report": "duplicates --archive DIR --out x.html",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ pytest.importorskip("matplotlib")
 from PIL import Image
 
 from deepdxf import cli_plot, plot
-from deepdxf.cli import main
+from deepdxf.cli import main, parser
 from deepdxf.groups import Member
 from deepdxf.synth import generate
 from deepdxf.tracking import Tracker
@@ -222,6 +223,25 @@ def test_what_cannot_be_done_is_told_in_a_line(
     monkeypatch.setattr(cli_plot.importlib.util, "find_spec", lambda name: None)
     assert main(["plot", "curves", str(run), *out]) == 1
     assert "pip install 'deepdxf[plot]'" in capsys.readouterr().err
+
+
+def test_examples_of_all_kinds_are_right() -> None:
+    top = parser()
+    kinds = {**cli_plot.MAKERS, **cli_plot.WHOLE}
+    for name in kinds:
+        help_text = subcommand(subcommand(top, "plot"), name)
+        lines = str(help_text.epilog).splitlines()[1:]
+        assert lines and help_text.description
+        for line in lines:
+            _, command, *words = line.split()
+            if command == "plot":
+                assert top.parse_args([command, *words]).kind == name
+        assert not [action.dest for action in help_text._actions if not action.help]
+
+
+def subcommand(command: argparse.ArgumentParser, name: str) -> argparse.ArgumentParser:
+    found = next(a.choices for a in command._actions if isinstance(a, argparse._SubParsersAction))
+    return found[name]
 
 
 def test_plain_commands_load_no_matplotlib() -> None:
