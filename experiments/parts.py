@@ -5,7 +5,7 @@
 
 Real drawings: a box of a fifth to a half of a drawing's sides, with 8 to 400 strokes, is asked for as it is, and moved, turned,
 mirrored or scaled; a tenth of its strokes is taken out and as many are put in that are not there. Found: the drawing is among
-the hits, with a place that lies over the box. Where ten others are as good, the drawing is asked alone. Seconds are of processor time.
+the hits, with a place that lies over the box. Where ten others are as good, the drawing is asked alone. Processor seconds.
 Generated drawings: the edits of experiments/edits.py; a cut-out and a size variant ask by part search, with its judgement.
 """
 
