@@ -142,8 +142,9 @@ def test_who_knows_a_cad_library(library: str) -> None:
 
 # The learning layer: what may import torch. `collate` and `checkpoint` do so in functions, for models are served without.
 LEARNING = {
-    "background", "balance", "checkpoint", "collate", "config", "encoders", "experiment", "experiment_data",
-    "finetune", "gradients", "held_out", "learner", "loader", "masking", "objectives", "optim", "probe", "processes", "tracking", "train",
+    "background", "balance", "checkpoint", "collate", "config", "encoders", "experiment", "experiment_data", "finetune",
+    "gradients", "held_out", "learner", "loader", "masking", "objectives", "optim", "probe", "processes", "tracking",
+    "train",
 }  # fmt: skip
 SERVING = {
     "checkpoint",
