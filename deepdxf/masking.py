@@ -95,17 +95,18 @@ class Decoder(nn.Module):
         rows = torch.nonzero(hidden.hidden)[:, 0]
         features = self.body(nodes)
         own = features[rows]
-        cls = truth.cls[rows]
-        values = ((truth.values[rows] - self.low[cls]) / self.range[cls]).clamp(0.0, 1.0)  # (m, w), NaN = absent
-        row, column = torch.nonzero(~values.isnan(), as_tuple=True)
+        low, extent = self.low[truth.cls], self.range[truth.cls]
+        values = ((truth.values - low) / extent).clamp(0.0, 1.0)  # (n, w), NaN = absent
+        asked = values[rows]
+        row, column = torch.nonzero(~asked.isnan(), as_tuple=True)
         return {
             "class_logits": self.cls(own).float(),
-            "classes": cls,
+            "classes": truth.cls[rows],
             "bin_logits": self.bin(torch.relu(own[row] + self.column(column))).float(),
-            "bins": (values[row, column] * (BINS - 1)).round().long(),
-            "predicted": self.value(own).float(),
+            "bins": (asked[row, column] * (BINS - 1)).round().long(),
+            "predicted": self.value(features).float(),
             "values": values,
-            "corrupted": torch.ones_like(rows, dtype=torch.bool),
+            "corrupted": hidden.hidden,
             "replaced_logits": self.replaced(features)[:, 0].float(),
             "replaced": hidden.swapped,
         }

@@ -119,15 +119,14 @@ class Toy:
         hidden = torch.rand(DRAWINGS, ENTITIES) < 0.4
         blank, stranger = self._context(x.masked_fill(hidden[..., None], 0.0)), self._context(swapped)
         bins = (self.points.clamp(-2, 1.99) * (BINS / 4) + BINS / 2).long()
-        asked = torch.ones_like(hidden) if "corrupted" in wanted else hidden
         return {
             "class_logits": self.decoder["classes"](blank)[hidden],
             "classes": bins[hidden][:, 0],
             "bin_logits": self.decoder["bins"](blank)[hidden].reshape(-1, BINS),
             "bins": bins[hidden].flatten(),
-            "predicted": self.decoder["restored"](blank)[asked],
-            "values": self.points[asked],
-            "corrupted": hidden[asked],
+            "predicted": self.decoder["restored"](blank).flatten(0, 1),
+            "values": self.points.flatten(0, 1),
+            "corrupted": hidden.flatten(),
             "replaced_logits": self.decoder["replaced"](stranger).flatten(),
             "replaced": replaced.flatten(),
         }

@@ -197,12 +197,14 @@ def test_decoder_is_asked_for_what_was_there() -> None:
     answers = Decoder(16)(torch.randn(len(whole.cls), 16), whole, hidden)
     m = int(hidden.hidden.sum())
     present = ~whole.values[hidden.hidden].isnan()
+    # all entities are restored; which of them were hidden is told
+    assert answers["predicted"].shape == whole.values.shape and torch.equal(answers["corrupted"], hidden.hidden)
+    assert torch.equal(answers["values"].isnan(), whole.values.isnan())
     assert answers["class_logits"].shape == (m, 12) and torch.equal(answers["classes"], whole.cls[hidden.hidden])
     assert answers["bin_logits"].shape == (int(present.sum()), 256)
-    assert torch.equal(answers["values"].isnan(), ~present)
     bins = answers["bins"]
     assert int(bins.min()) >= 0 and int(bins.max()) <= 255
-    torch.testing.assert_close(bins / 255.0, answers["values"][present], atol=0.5 / 255 + 1e-6, rtol=0)
+    torch.testing.assert_close(bins / 255.0, answers["values"][hidden.hidden][present], atol=0.5 / 255 + 1e-6, rtol=0)
 
 
 def test_next_drawing_is_the_batch_shifted_by_one() -> None:

@@ -543,12 +543,14 @@ def test_masked_values_and_denoising_formulas() -> None:
         np.mean([(p - t) ** 2 for p, t in zip(row, true, strict=True) if not math.isnan(t)])
         for row, true in zip(array(predicted)[:3], array(values)[:3], strict=True)
     ]
-    assert masked_values(predicted, values).item() == pytest.approx(np.mean(errors), rel=1e-5)
     corrupted = torch.tensor([True, False, False, True])
+    assert masked_values(predicted, values, corrupted).item() == pytest.approx(errors[0], rel=1e-5)
+    every = torch.ones(4, dtype=torch.bool)
+    assert masked_values(predicted, values, every).item() == pytest.approx(np.mean(errors), rel=1e-5)
     expected = (errors[0] + 0.5 * errors[1] + 0.5 * errors[2]) / 2.0
     assert denoising(predicted, values, corrupted).item() == pytest.approx(expected, rel=1e-5)
     predicted.requires_grad_()
-    masked_values(predicted, values).backward()
+    masked_values(predicted, values, every).backward()
     assert torch.isfinite(predicted.grad).all() and not predicted.grad[3].any()
 
 

@@ -63,7 +63,7 @@ INPUTS: Mapping[str, str] = {
     "bins": "(p,) int64 true bin of these slots",
     "predicted": "(m, w) a decoder's values of entities",
     "values": "(m, w) their true values, NaN = absent",
-    "corrupted": "(m,) bool, which of them were changed before encoding",
+    "corrupted": "(m,) bool, which of them were hidden or changed before encoding",
     "replaced_logits": "(n,) a decoder's answer whether each entity was replaced",
     "replaced": "(n,) bool, whether it was",
     "step": "int, optimiser steps done",

@@ -11,10 +11,13 @@ from deepdxf.objectives.parts import average, fp32
 
 
 @fp32
-def masked_values(predicted: Tensor, values: Tensor) -> Tensor:
-    """Mean over the m hidden entities of their mean squared error; (m, w) each, NaN in ``values`` = absent."""
+def masked_values(predicted: Tensor, values: Tensor, corrupted: Tensor) -> Tensor:
+    """Mean over the hidden ones of m entities of their mean squared error.
+
+    ``predicted``, ``values`` (m, w), NaN = absent; ``corrupted`` (m,) bool, the hidden ones.
+    """
     errors, has = row_errors(predicted, values)
-    return average(errors[has])
+    return average(errors[has & corrupted])
 
 
 def row_errors(predicted: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
