@@ -74,7 +74,7 @@ class Watched:
     def __init__(self, context: BrowserContext, site: str) -> None:
         self.context, self.site = context, site
         self.complaints: list[str] = []
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         self.page = self.new_page()
 
     def new_page(self) -> Page:
@@ -351,7 +351,7 @@ def test_detail_without_scripts_and_by_upload(users: Users, tmp_path: Path) -> N
     page.set_input_files("#file", drawing(tmp_path, "corners/corner.dxf"))
     page.get_by_label("mirrored").check()
     page.get_by_role("button", name="Find drawings that contain it").click()
-    page.wait_for_selector("#results .hit", timeout=20_000)  # the page loads itself anew until it is done
+    page.wait_for_selector("#results .hit")  # the page loads itself anew until it is done
     assert set(hits(page)) == {"corner.dxf", "turned-over.dxf"}
     expect(page.locator(".hit", has_text="turned-over.dxf")).to_contain_text("mirrored")
     page = users().go("/drawings?name=plate-R1")
