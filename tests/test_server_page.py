@@ -23,6 +23,8 @@ from deepdxf.server.app import create_app
 from deepdxf.server.settings import Settings
 
 CHROMIUM = os.environ.get("DEEPDXF_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+PATIENCE_MS = 60_000  # with others at work on the same cores
+expect.set_options(timeout=PATIENCE_MS)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium: install it (Debian: apt-get install chromium) or name it in DEEPDXF_CHROMIUM"
 )
