@@ -58,6 +58,10 @@
     const told = document.querySelector("#results [data-announce]");
     if (event.detail.target.id === "results" && told) announce(told.dataset.announce);
   });
+  // a server that is busy for a moment must not end what looks again and again how far a job is
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.xhr.status >= 500 && event.detail.elt.matches("[hx-trigger^=every]")) event.detail.shouldSwap = false;
+  });
   document.addEventListener("htmx:sendError", () => announce("The server cannot be reached."));
 
   // --- the picture of a drawing
