@@ -16,9 +16,9 @@ pytest.importorskip("fastapi")
 pytest.importorskip("onnxruntime")
 from fastapi.testclient import TestClient
 
-import deepdxf
 from deepdxf import encoder, reader, render
 from deepdxf.archive import Archive, Ingest
+from deepdxf.learned import BASE
 from deepdxf.server.app import create_app
 from deepdxf.server.settings import Settings
 
@@ -27,10 +27,7 @@ API = "/api/v1"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    shipped = Path(deepdxf.__file__).parent / "data" / "base"
-    if not shipped.is_dir():
-        pytest.skip("no model comes with the package")
-    return Path(shutil.copytree(shipped, tmp_path_factory.mktemp("trained") / "secret model"))
+    return Path(shutil.copytree(BASE, tmp_path_factory.mktemp("trained") / "secret model"))
 
 
 @pytest.fixture(scope="module", params=["", "descriptor+"])
@@ -60,7 +57,7 @@ def test_searching_and_reasons(client: TestClient, ids: dict[str, str]) -> None:
     assert {hit["path"] for hit in answer["items"][:2]} == {"plates/plate-R1.dxf", "plates/copy of plate.dxf"}
     why = found["plates/plate-R1.dxf"]["why"]
     assert why["overall"] == pytest.approx(1.0, abs=1e-4) and {"sequence", "geometry"} <= why["codes"].keys()
-    assert found["plates/plate-R1.dxf"]["probability"] is None  # nobody has calibrated this model
+    assert found["plates/plate-R1.dxf"]["probability"] > 0.9  # the shipped model's scores are calibrated
     known = client.get(f"{API}/search", params={"query": ids["plates/plate-R1.dxf"], "mirror": True, "size": False})
     assert known.json()["items"][0]["path"] == "plates/copy of plate.dxf"
     assert client.get(f"/search?query={ids['plates/plate-R1.dxf']}").status_code == 200
