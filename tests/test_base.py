@@ -32,6 +32,7 @@ def test_it_is_whole_and_small() -> None:
     files = {path.name: path.stat().st_size for path in BASE.iterdir()}
     assert files.keys() >= {CONFIG, WEIGHTS, GRAPH, CARD}
     assert sum(files.values()) <= 20_000_000
+    assert all(b"encoders/dual.py" not in path.read_bytes() for path in BASE.iterdir())  # no traces of a machine
     card = (BASE / CARD).read_text(encoding="utf-8")
     assert load("base").id in card
     for heading in ("What it was trained on", "How well it does", "Limits", "How to make it again"):

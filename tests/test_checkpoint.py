@@ -214,6 +214,9 @@ def test_the_graph_of_unusual_settings_is_the_model(tmp_path: Path) -> None:
         found = session.run(None, {name: batch[name] for name in names})[0]
         np.testing.assert_allclose(found, embed(net, *drawings), atol=1e-4)
     assert len(list(tmp_path.iterdir())) == 1  # one file, no weights beside it
+    assert (
+        str(Path(checkpoint.__file__).parent).encode() not in (tmp_path / GRAPH).read_bytes()
+    )  # nor where it was made
 
 
 def test_in_half_precision_graph_and_weights_are_the_same_rounded_model(tmp_path: Path) -> None:

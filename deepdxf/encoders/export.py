@@ -96,6 +96,8 @@ def export_onnx(model: DualEncoder, path: str | Path, *, half: bool = False) -> 
         inputs.remove(value)
     if half:
         _halve(program.model.graph)
+    for node in program.model.graph:  # stack traces, which name folders of this machine
+        node.metadata_props.clear()
     with replacing(path) as partial:
         program.save(str(partial), external_data=False)
 
