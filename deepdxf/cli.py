@@ -17,7 +17,18 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from deepdxf import __version__, cli_archive, cli_compare, cli_experiment, cli_plot, cli_serve, cli_train
-from deepdxf.console import complain, counted, listed, number, print_json, print_outcome, print_pairs, shown, size_text
+from deepdxf.console import (
+    command_parser,
+    complain,
+    counted,
+    listed,
+    number,
+    print_json,
+    print_outcome,
+    print_pairs,
+    shown,
+    size_text,
+)
 from deepdxf.errors import ArchiveError, DeepDXFError
 
 if TYPE_CHECKING:
@@ -617,20 +628,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def command(name: str, run: Callable[[Arguments], int], examples: str) -> argparse.ArgumentParser:
-        about = (run.__doc__ or "").strip()
-        made = commands.add_parser(
-            name,
-            help=about[0].lower() + about[1:].rstrip("."),
-            description=about,
-            epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,  # a script that abbreviates would break when an option is added
-        )
-        made.set_defaults(run=run, fail=made.error)
-        made.add_argument("--json", action="store_true", help="print a JSON document")
-        made.add_argument("--quiet", action="store_true", help="no progress bar")
-        made.add_argument("--debug", action="store_true", help="show the traceback of an error")
-        return made
+        return command_parser(commands, name, run, run.__doc__, examples)
 
     def archive_option(made: argparse.ArgumentParser) -> None:
         made.add_argument(

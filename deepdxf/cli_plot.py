@@ -12,7 +12,7 @@ from os.path import commonprefix
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from deepdxf.console import complain, print_json, shown
+from deepdxf.console import command_parser, complain, print_json, shown
 from deepdxf.errors import DeepDXFError
 
 if TYPE_CHECKING:
@@ -656,28 +656,12 @@ def add_command(
     )
 
     def kind(name: str, examples: str) -> argparse.ArgumentParser:
-        about = ((MAKERS | WHOLE)[name].__doc__ or "").strip()  # type: ignore[operator]
-        made = kinds.add_parser(
-            name,
-            help=about[0].lower() + about[1:].rstrip("."),
-            description=about,
-            epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-            allow_abbrev=False,
-        )
-        made.set_defaults(run=plot, fail=made.error)
+        made = command_parser(kinds, name, plot, (MAKERS | WHOLE)[name].__doc__, examples, below=True)
         files = "map as a file that ends in .html" if name == "page" else "file that ends in .png or .svg"
         made.add_argument(
             "--out", type=Path, default=Path("plots"), metavar="DIR_OR_FILE",
             help=f"a folder for {name}{'.html' if name == 'page' else '.png and .svg'}, or a {files} (default: %(default)s)",
         )  # fmt: skip
-        # suppressed: what stands before KIND already is not forgotten
-        for option, words in (
-            ("--json", "print a JSON document"),
-            ("--quiet", "no progress bar"),
-            ("--debug", "show the traceback of an error"),
-        ):
-            made.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=words)
         return made
 
     def drawings(made: argparse.ArgumentParser) -> None:

@@ -6,12 +6,48 @@ import argparse
 import json
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from deepdxf.errors import DeepDXFError
 
 LISTED = 12  # longer lists say how many more there are
+
+
+def command_parser(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    about: str | None,
+    examples: str,
+    *,
+    below: bool = False,
+) -> argparse.ArgumentParser:
+    """The parser of a command, with the options that all have.
+
+    Args:
+        commands: of the parser that it belongs to.
+        about: what it does, a sentence.
+        examples: command lines, one a line.
+        below: the command above has these options too, and what was given there holds.
+    """
+    text = (about or "").strip()
+    made = commands.add_parser(
+        name,
+        help=text[0].lower() + text[1:].rstrip("."),
+        description=text,
+        epilog="examples:\n" + "\n".join(f"  {line}" for line in examples.splitlines()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # a script that abbreviates would break when an option is added
+    )
+    made.set_defaults(run=run, fail=made.error)
+    for option, words in (
+        ("--json", "print a JSON document"),
+        ("--quiet", "no progress bar"),
+        ("--debug", "show the traceback of an error"),
+    ):
+        made.add_argument(option, action="store_true", default=argparse.SUPPRESS if below else False, help=words)
+    return made
 
 
 def print_json(document: Any) -> int:

@@ -61,30 +61,31 @@ def principal(vectors: Vectors, k: int = 2, *, centre: bool = True) -> tuple[Flo
         centre: about the mean (PCA). False: about the origin, axes of largest second moment; the first one then is
             about the mean direction, and points along it.
     """
-    array = np.asarray(vectors, np.float64)
-    mean = array.mean(axis=0) if centre else np.zeros(array.shape[1])
+    array = np.asarray(vectors)
+    dtype = np.result_type(array, np.float32)  # vectors of an archive may fill half of the memory: they are not copied
+    mean = array.mean(axis=0, dtype=np.float64) if centre else np.zeros(array.shape[1])
     n, d = array.shape
     if min(n, d) <= max(DIRECT, k):
-        left, values, _ = np.linalg.svd(array - mean, full_matrices=False)
-        left, values = left[:, :k], values[:k]
+        axes = np.linalg.svd(array - mean, full_matrices=False)[2][:k].T
     else:
         from scipy.sparse.linalg import LinearOperator, svds
 
+        offset = mean.astype(dtype)
         operator = LinearOperator(
             (n, d),
-            matvec=lambda x: array @ x - mean @ x,
-            rmatvec=lambda y: array.T @ y - mean * y.sum(),
-            dtype=np.float64,
+            matvec=lambda x: array @ x - offset @ x,
+            rmatvec=lambda y: array.T @ y - offset * y.sum(),
+            dtype=dtype,
         )
-        left, values, _ = svds(operator, k, v0=np.random.default_rng(0).standard_normal(min(n, d)))
-        left, values = left[:, ::-1], values[::-1]
+        start = np.random.default_rng(0).standard_normal(min(n, d)).astype(dtype)
+        axes = svds(operator, k, v0=start)[2][::-1].T
     places = np.zeros((n, k))
-    places[:, : len(values)] = left * values
+    places[:, : axes.shape[1]] = array @ axes.astype(dtype) - mean @ axes  # equal vectors have equal places
     farthest = places[np.abs(places).argmax(axis=0), np.arange(k)]
     if not centre:
         farthest[0] = places[:, 0].sum()
     places *= np.where(farthest < 0, -1.0, 1.0)
-    total = float(np.square(array - mean).sum())
+    total = float(np.einsum("ij,ij->", array, array, dtype=np.float64) - n * mean @ mean)
     return places, np.square(places).sum(axis=0) / max(total, EPS)
 
 

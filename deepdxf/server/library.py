@@ -39,6 +39,7 @@ from deepdxf.encoder import Similarity, Switches, Vectors, explain
 from deepdxf.errors import ArchiveError, DeepDXFError, FilterError
 from deepdxf.files import SUFFIXES, is_below
 from deepdxf.parts import Box, Detail, PartSearch, find_parts
+from deepdxf.projection import principal
 from deepdxf.revisions import Chain, find_revisions, record_of
 from deepdxf.server.metrics import Metrics
 from deepdxf.server.problems import Problem
@@ -592,26 +593,12 @@ def clean_name(name: str) -> str:
     return (last if last not in ("", ".", "..") else "drawing")[-NAME:]
 
 
-STEPS, SPARE = 12, 6  # of the iteration, and columns more than are asked for: errors are below a pixel
-
-
 def principal_plane(vectors: Vectors) -> FloatArray:
-    """(n, 2) the first two principal components of (n, d) vectors, scaled into [0, 1]; the same on every call.
-
-    By subspace iteration (Halko, Martinsson and Tropp 2011) from fixed columns, with signs that a rule decides.
-    """
+    """(n, 2) the first two principal components of (n, d) vectors, scaled into [0, 1]; the same on every call."""
     n, d = vectors.shape
     if n < 3 or d < 2:
         return np.linspace(0.25, 0.75, n)[:, None].repeat(2, axis=1)
-    mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
-    basis = np.random.default_rng(0).standard_normal((d, min(2 + SPARE, d, n))).astype(np.float32)
-    for _ in range(STEPS):
-        projected = vectors @ basis - mean @ basis
-        basis = np.linalg.qr(vectors.T @ projected - np.outer(mean, projected.sum(axis=0)))[0].astype(np.float32)
-    places = (vectors @ basis - mean @ basis).astype(np.float64)
-    _, directions = np.linalg.eigh(places.T @ places)
-    plane = places @ directions[:, :-3:-1]
-    plane *= np.sign(plane[np.abs(plane).argmax(axis=0), [0, 1]])
+    plane = principal(vectors)[0]
     low, extent = plane.min(axis=0), np.ptp(plane, axis=0)
     scaled: FloatArray = (plane - low) / np.where(extent > 0, extent, 1.0)
     return scaled
