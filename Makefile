@@ -7,13 +7,17 @@ else
 BIN := $(VENV)/bin
 endif
 
-.PHONY: demo chromium test check bench lock clean
+.PHONY: demo chromium test explore check bench lock clean
 
 demo: $(VENV)/.base
 	$(BIN)/deepdxf demo --out demo
 
 test: $(VENV)/.dev chromium
 	$(BIN)/python -m pytest -n auto
+
+# Property tests with new random inputs each time; what fails becomes an @example and is mended
+explore: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto -m hypothesis --hypothesis-profile explore
 
 # The browser of the page's tests, where it is missing and can be had without asking; without it those tests are skipped
 chromium:

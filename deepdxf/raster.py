@@ -100,9 +100,8 @@ def ink(lines: FloatArray, pixels: int) -> Image:
     Not limited to 1: where lines lie over each other, their ink adds up. Lines outside of the image are cut off; lines
     without length or with a coordinate that is not finite leave nothing.
     """
-    lines = _clip(lines, float(pixels))
+    lines, steep = _clip(lines, float(pixels))
     x0, y0, x1, y1 = np.ascontiguousarray(lines.T)
-    steep = np.abs(y1 - y0) > np.abs(x1 - x0)
     # a = the longer direction, b = the other one; every line runs towards greater a
     a0, b0, a1, b1 = np.where(steep, (y0, x0, y1, x1), (x0, y0, x1, y1))
     a0, b0, a1, b1 = np.where(a0 > a1, (a1, b1, a0, b0), (a0, b0, a1, b1))
@@ -149,11 +148,16 @@ def _cells(first: NDArray[np.int64], count: NDArray[np.int64]) -> Iterator[tuple
         begin = end
 
 
-def _clip(lines: FloatArray, side: float) -> FloatArray:
-    """The parts of the (s, 4) lines inside of [0, side]², without those that have no length there (Liang–Barsky)."""
+def _clip(lines: FloatArray, side: float) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """The parts of the (s, 4) lines inside of [0, side]² that have a length there (Liang–Barsky), and which are steep.
+
+    Steep (longer in y than in x) is taken from the whole line: the rounding of a cut may tip a line of 45°, and the
+    picture would depend on the direction of drawing.
+    """
     near = (np.abs(lines) < _FAR).all(axis=1)
     if not near.all():
         lines = lines[near]
+    steep = np.abs(lines[:, 3] - lines[:, 1]) > np.abs(lines[:, 2] - lines[:, 0])
     crossing = ((lines < 0) | (lines > side)).any(axis=1)
     if crossing.any():
         start, step = lines[crossing, :2], lines[crossing, 2:] - lines[crossing, :2]
@@ -167,5 +171,7 @@ def _clip(lines: FloatArray, side: float) -> FloatArray:
         t = np.stack([enter, leave], axis=1)[inside]
         cut = start[inside, None] + t[:, :, None] * step[inside, None]
         lines = np.concatenate([lines[~crossing], np.clip(cut, 0, side).reshape(-1, 4)])
-    drawn: FloatArray = lines.take(np.flatnonzero((lines[:, :2] != lines[:, 2:]).any(axis=1)), axis=0)
-    return drawn
+        steep = np.concatenate([steep[~crossing], steep[crossing][inside]])
+    # a line has a length if its longer direction has one: what grazes a corner may keep a rounding of the other only
+    drawn = np.flatnonzero(np.where(steep, lines[:, 3] != lines[:, 1], lines[:, 2] != lines[:, 0]))
+    return lines.take(drawn, axis=0), steep.take(drawn)

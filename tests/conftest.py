@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-settings.register_profile("deepdxf", deadline=None)  # no test asserts on time
-settings.load_profile("deepdxf")
+# The suite says the same of the same code each time; `make explore` looks for new failing inputs. No test asserts on time.
+settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, max_examples=300, print_blob=True)
+settings.load_profile("repeatable")
 
 # A shell starts what it runs in the background with interrupts ignored, and children inherit that: the tests that
 # interrupt a command would then wait for ever.

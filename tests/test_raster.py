@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -64,6 +64,7 @@ def test_cutting_off_equals_drawing_on_a_larger_image(lines):
 
 
 @given(lines_of(coordinates))
+@example(np.array([[18.421875, 0.0, 0.0, 18.421875]]))  # at 45°, and the cut is rounded
 def test_direction_mirror_and_turn(lines):
     image = ink(lines, P)
     np.testing.assert_allclose(ink(lines[:, [2, 3, 0, 1]], P), image, atol=1e-5)
