@@ -14,6 +14,10 @@ settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, max_examples=300, print_blob=True)
 settings.load_profile("repeatable")
 
+# Tests run in as many processes as there are cores: with several threads in each, they wait for each other most of the
+# time. One thread also adds numbers in one order. Read by torch and by the programs that tests start.
+os.environ["OMP_NUM_THREADS"] = "1"
+
 # A shell starts what it runs in the background with interrupts ignored, and children inherit that: the tests that
 # interrupt a command would then wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

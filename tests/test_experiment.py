@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,17 +28,13 @@ SMOKE = SIZES["smoke"]
 
 
 @pytest.fixture(autouse=True)
-def small_and_alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One thread; no network of pictures, which takes seconds to load; few drawings of the check of fine-tuning."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def small_and_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network of pictures, which takes seconds to load; few drawings of the check of fine-tuning."""
     monkeypatch.setattr(finetune, "SANITY_DRAWINGS", 12)
     monkeypatch.setattr(experiment, "WORST", 6)
     monkeypatch.setattr(experiment, "commit", lambda: "0123456")  # another one may come between two runs
     real = experiment.load_encoder
     monkeypatch.setattr(experiment, "load_encoder", lambda name: real("no such package" if name == "sscd" else name))
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
