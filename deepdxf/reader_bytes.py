@@ -72,6 +72,7 @@ BINARY_VALUES = {
     for code in codes
 }
 BINARY_CHUNKS = {*range(310, 320), 1004}  # a byte with the length, then so many bytes
+KNOWN_TAGS = 1 << 16  # different tags whose lines are remembered
 NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 MILLIMETRES = {  # $INSUNITS -> millimetres
@@ -118,7 +119,10 @@ def find_starts(data: bytes, limits: Limits) -> Starts:
     lines = 0
     for first in range(1, size + 1, BLOCK):
         block = text[first - 1 : min(first + BLOCK, size + 1) + 1]
-        is_zero = (block[1:-1] == ord("0")) & (block[2:] <= ord(" ")) & (block[:-2] <= ord(" "))
+        is_blank = block <= ord(" ")
+        is_zero = block[1:-1] == ord("0")
+        is_zero &= is_blank[2:]
+        is_zero &= is_blank[:-2]
         zeros.append(first + np.flatnonzero(is_zero))
         lines += int(np.count_nonzero(block[1:-1] == ord("\n")))
         if lines > 2 * limits.tags:
@@ -135,9 +139,9 @@ def find_starts(data: bytes, limits: Limits) -> Starts:
     line = passed(text, at - 1, -1)
     is_line = text[line] == ord("\n")
     line, name = line[is_line][: limits.objects + 1], name[is_line][: limits.objects + 1]
-    letters = text[name[:, None] + np.arange(WORD)]
-    letters[~np.logical_and.accumulate(NAME[letters], axis=1)] = 0
-    return Starts(line - 1, name - 1, letters.view(f"S{WORD}")[:, 0], lines // 2)
+    letters = text[name + np.arange(WORD)[:, None]]
+    letters[~np.logical_and.accumulate(NAME[letters])] = 0
+    return Starts(line - 1, name - 1, np.ascontiguousarray(letters.T).view(f"S{WORD}")[:, 0], lines // 2)
 
 
 def passed(text: Bytes, at: IntArray, step: int) -> IntArray:
@@ -233,16 +237,19 @@ def with_ends(data: bytes) -> bytes:
 def has_no_number(data: bytes) -> bool:
     """Whether a word is there that the fast reader would take for 0: ``nan`` or ``inf`` in any case at the start of a
     line, after a blank or a sign; or ``.#``."""
-    if b"#" in data and b".#" in data:
-        return True
-    text = np.frombuffer(data, np.uint8)
+    text, has_hash = np.frombuffer(data, np.uint8), b"#" in data
     for first in range(0, len(text), BLOCK):
-        lower: Bytes = text[first : first + BLOCK + 2] | np.uint8(0x20)
-        found = spells(lower, b"nan")
-        found |= spells(lower, b"inf")
+        block = text[first : first + BLOCK + 2]
+        if has_hash and ((block[:-1] == ord(".")) & (block[1:] == ord("#"))).any():
+            return True
+        lower: Bytes = block | np.uint8(0x20)
+        found = around(lower, b"nn")  # rare enough to look at each
+        found |= around(lower, b"if")
         if found.any():
             at = first + np.flatnonzero(found)
-            if NUMBER_BEGINS[text[at[at > 0] - 1]].any():
+            at = at[at > 0]
+            words = (data[i : i + 3].lower() for i in at[NUMBER_BEGINS[text[at - 1]]].tolist())
+            if any(word in (b"nan", b"inf") for word in words):
                 return True
     return False
 
@@ -252,12 +259,10 @@ NUMBER_BEGINS = np.zeros(256, bool)  # what stands before the first letter
 NUMBER_BEGINS[list(b"\n \t-+")] = True
 
 
-def spells(text: Bytes, word: bytes) -> BoolArray:
-    """(n − length of the word + 1,) whether the word stands at each place."""
-    last = len(text) - len(word) + 1
-    result: BoolArray = text[:last] == word[0]
-    for i in range(1, len(word)):
-        result &= text[i : last + i] == word[i]
+def around(text: Bytes, ends: bytes) -> BoolArray:
+    """(n − 2,) whether these two characters stand around another one, by the place of the first."""
+    result: BoolArray = text[:-2] == ends[0]
+    result &= text[2:] == ends[1]
     return result
 
 
@@ -304,7 +309,8 @@ def drawn_part(data: bytes, starts: Starts) -> bytes:
         name = SECTION_NAME.match(data, int(starts.name[mark]))
         if name is None or name[1] not in UNDRAWN or starts.word[end] != b"ENDSEC":
             continue
-        pieces.append(data[at : starts.line[mark + 1]])
+        # the thumbnail has no objects: what follows its name goes
+        pieces.append(data[at : name.end() if mark + 1 == end else starts.line[mark + 1]])
         for layout in (mark + 1 + np.flatnonzero(starts.word[mark + 1 : end] == LAYOUT)).tolist():
             pieces.append(data[starts.line[layout] : starts.line[layout + 1]])
         at = int(starts.line[end])
@@ -322,15 +328,16 @@ def binary_to_ascii(data: bytes, whole: bool = True, most: int = Limits.tags) ->
     """
     encoding, short_codes = binary_encoding(data)
     skips = not whole and not short_codes  # R12 has no objects
-    as_ascii = bytes(range(128)).decode(encoding, "replace") == bytes(range(128)).decode("ascii")
     lines: list[str] = []
     add = lines.append
+    known: dict[bytes, str] = {}  # the lines of tags that were met: most of a file are a few, again and again
     at, size = len(BINARY_DXF) + 4, len(data)
     in_objects = False
     try:
         for _ in range(most + 1):
             if at >= size:
                 break
+            begin = at
             code = data[at]
             if not short_codes:
                 code |= data[at + 1] << 8
@@ -343,25 +350,33 @@ def binary_to_ascii(data: bytes, whole: bool = True, most: int = Limits.tags) ->
             fixed = BINARY_VALUES.get(code)
             if fixed is not None:
                 unpack, length = fixed
-                add(f"{code}\n{unpack(data, at)[0]}\n")
-                at += length
+                end = at + length
+                pair = known.get(data[begin:end])
+                if pair is None:
+                    pair = f"{code}\n{unpack(data, at)[0]}\n"
+                    if len(known) < KNOWN_TAGS:
+                        known[data[begin:end]] = pair
+                add(pair)
+                at = end
             elif code in BINARY_CHUNKS:
                 add(f"{code}\n{data[at + 1 : at + 1 + data[at]].hex().upper()}\n")
                 at += 1 + data[at]
             else:
                 end = data.index(0, at)
-                value = data[at:end]
-                if in_objects and code == 0 and value != LAYOUT:  # go on at the next layout, or at the section's end
+                if in_objects and code == 0 and data[at:end] != LAYOUT:  # on at the next, or the end
                     in_objects = False
-                    if value != b"ENDSEC":
+                    if data[at:end] != b"ENDSEC":
                         at, in_objects = next_object(data, at)
                         continue
-                text = value.decode("ascii") if as_ascii and value.isascii() else value.decode(encoding, "replace")
-                if "\n" in text or "\r" in text:
-                    text = text.replace("\r", " ").replace("\n", " ")
+                pair = known.get(data[begin:end])
+                if pair is None:
+                    text = data[at:end].decode(encoding, "replace").replace("\r", " ").replace("\n", " ")
+                    pair = f"{code}\n{text}\n"
+                    if len(known) < KNOWN_TAGS:
+                        known[data[begin:end]] = pair
+                add(pair)
                 at = end + 1
-                add(f"{code}\n{text}\n")
-                if skips and code == 2 and text == "OBJECTS" and lines[-2:-1] == ["0\nSECTION\n"]:
+                if skips and code == 2 and lines[-2:] == ["0\nSECTION\n", "2\nOBJECTS\n"]:
                     in_objects = True
     except (IndexError, ValueError, struct.error):
         pass  # the missing end is found, and reported, as in any other file
@@ -416,9 +431,10 @@ def declared_entities(data: bytes, starts: Starts) -> int:
     while at >= 0:
         code = data.rfind(b"\n", 0, max(data.rfind(b"\n", 0, at), 0))  # the line before holds the code
         if code >= 0 and (match := ENTITIES_SECTION.match(data, code)):
-            end = data.find(b"ENDSEC", match.end())
-            first, last = np.searchsorted(starts.line, [match.end() - 2, end if end >= 0 else len(data)])
-            return int(last - first - starts.named(*PARTS)[first:last].sum())
+            first = np.searchsorted(starts.line, match.end() - 2)
+            ends = np.flatnonzero(starts.word[first:] == b"ENDSEC")
+            inside = slice(first, first + ends[0] if len(ends) else None)
+            return len(starts.line[inside]) - int(starts.named(*PARTS)[inside].sum())
         at = data.find(b"ENTITIES", at + 1)
     return 0
 

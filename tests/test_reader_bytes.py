@@ -60,9 +60,9 @@ def test_words_for_numbers_across_blocks(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_declared_entities_against_the_pattern(data: bytes) -> None:
     declared = 0
     if match := rb.ENTITIES_SECTION.search(data):
-        end = data.find(b"ENDSEC", match.end())
-        names = rb.ENTITY.findall(data, match.end() - 2, end if end >= 0 else len(data))
-        declared = sum(name not in rb.PARTS for name in names)
+        names = rb.ENTITY.findall(data, match.end() - 2)
+        ends = [i for i, name in enumerate(names) if name == b"ENDSEC"]
+        declared = sum(name not in rb.PARTS for name in names[: ends[0] if ends else None])
     assert rb.declared_entities(data, rb.find_starts(data, LIMITS)) == declared
 
 
@@ -104,6 +104,17 @@ def test_undrawn_sections_change_nothing_but_the_size(space: str, monkeypatch: p
     without = parse(data, space=space)
     assert with_it.reader == without.reader == "cadkit" and len(with_it) == 1
     np.testing.assert_array_equal(with_it.box, without.box)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_thumbnails_are_left_out(end: bytes) -> None:
+    lines = [(0, "LINE"), (10, 0.0), (20, 0.0), (11, 3.0), (21, 4.0)]
+    picture = section("THUMBNAILIMAGE", [(90, 6000), *[(310, "AB" * 60)] * 50])
+    data = encode([*section("ENTITIES", lines), *picture, (0, "EOF")]).replace(b"\n", end)
+    part = rb.drawn_part(data, rb.find_starts(data, LIMITS))
+    assert b"310" not in part and words(part, *KEPT) == words(data, *KEPT)
+    d = parse(data)
+    assert d.reader == "cadkit" and d.status == "ok" and d.class_counts() == {"LINE": 1}
 
 
 def test_binary_objects_are_left_out_but_layouts() -> None:
