@@ -206,7 +206,6 @@ def parse_fast(content: Content, table: Table, space: str, limits: Limits, *, lo
             drawn, max_input_bytes=limits.file_bytes, max_objects=limits.objects, codepage=codepage_of(data)
         )
         document = fast.decode_document(parsed.to_json())
-        models = [(model, fast.decode_entities(model.entities)) for model in document.models]
     except cadkit.LimitExceededError as error:
         raise ReadError(f"too large ({one_line(error)})") from error
     except cadkit.UnknownFormatError as error:
@@ -218,17 +217,16 @@ def parse_fast(content: Content, table: Table, space: str, limits: Limits, *, lo
         raise ReadError(f"cannot be read ({one_line(error)})") from error
     if document.source.format not in ("dxf", "dwg"):
         raise ReadError(f"a {document.source.format.upper()} file, not a DXF or DWG drawing")
-    found = sum(len(entities) for _, entities in models)
+    found = sum(len(model.entities) for model in document.models)
     if found < declared:
         raise ReadError(f"{declared} entities declared, {found} read")
-    spaces = {("model" if model.kind == "model" else model.name): entities for model, entities in models}
+    spaces = {("model" if model.kind == "model" else model.name): model.entities for model in document.models}
     sizes = {
         name: sum(not isinstance(e.kind, fast.ViewportKind) for e in entities) for name, entities in spaces.items()
     }
     chosen = choose_space(space, sizes)
-    entities = spaces.get(chosen, [])
     hatches = set() if starts is None else associative_hatches(data, starts)
-    fast.Feeder(document, table, hatches).feed(entities)
+    fast.Feeder(document, table, hatches).feed(spaces.get(chosen, ()))
     metres = document.units.meters_per_unit
     unit = unit_of(data) if starts is not None else metres * 1000.0 if metres else None
     source = {"format": document.source.format, "version": document.source.version or "", "reader": "cadkit"}

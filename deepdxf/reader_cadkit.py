@@ -247,7 +247,7 @@ class Block(msgspec.Struct, gc=False):
 class Model(msgspec.Struct, gc=False):
     name: str
     kind: str
-    entities: msgspec.Raw
+    entities: tuple[Entity, ...]
 
 
 class Units(msgspec.Struct, gc=False):
@@ -267,7 +267,7 @@ class Document(msgspec.Struct, gc=False):
 
 
 decode_document: Callable[[str], Document] = msgspec.json.Decoder(Document).decode
-decode_entities: Callable[[msgspec.Raw], list[Entity]] = msgspec.json.Decoder(list[Entity]).decode
+decode_entities: Callable[[msgspec.Raw], tuple[Entity, ...]] = msgspec.json.Decoder(tuple[Entity, ...]).decode
 
 HALIGN = {"left": 0.0, "center": 0.5, "right": 1.0, "aligned": 0.0, "middle": 0.5, "fit": 0.0}
 VALIGN = {"baseline": 0.0, "bottom": 0.0, "middle": 0.5, "top": 1.0}
@@ -339,7 +339,7 @@ class Feeder:
         }
         self.inside_block = False
 
-    def feed(self, entities: list[Entity]) -> None:
+    def feed(self, entities: Sequence[Entity]) -> None:
         """The space, then every block that an INSERT of the space or of a fed block names."""
         self.owner(None, entities, (0.0, 0.0))
         done: set[str] = set()
@@ -355,7 +355,7 @@ class Feeder:
                         )
                     self.owner(name, decode_entities(block.entities), (block.base_point.x, block.base_point.y))
 
-    def owner(self, name: str | None, entities: list[Entity], base_point: tuple[float, float]) -> None:
+    def owner(self, name: str | None, entities: Sequence[Entity], base_point: tuple[float, float]) -> None:
         self.inside_block = name is not None
         table, handlers = self.table, self.handlers
         table.begin(name, base_point)
