@@ -5,6 +5,7 @@ watch says so.
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from torch import nn
 
 from deepdxf import objectives
 from deepdxf.objectives import byol, simsiam, swav
+from deepdxf.objectives.parts import unit
 from deepdxf.watch import Watch
-from tests.objective_toy import Toy, run
+from tests.objective_toy import DRAWINGS, Toy, run
 
 # Sizes for 32 drawings in one batch. A bank is to change slowly from step to step: papers update each row once an epoch,
 # here every row is updated in every step.
@@ -35,9 +37,7 @@ TOY: dict[str, dict[str, Any]] = {
     "cpc": {"ahead": 3, "hidden": 32, "lasting": False},  # noise that lasts can be foretold as well
     "replaced-entity": {"lasting": False, "steps": 400},  # and shared noise shows a stranger
 }
-# One name for each function or class: others are the same under other defaults. The variance term compares no drawings.
-BY_PATH = {entry.path: name for name, entry in reversed(objectives.OBJECTIVES.items())}
-LEARNING = sorted(set(BY_PATH.values()) - {"variance"})
+LEARNING = sorted(set(objectives.OBJECTIVES) - {"variance"})  # the variance term compares no drawings
 
 
 def train(name: str, **settings: Any) -> tuple[Toy, float]:
@@ -79,6 +79,56 @@ def identity(z: torch.Tensor) -> torch.Tensor:
 
 def without_predictor(loss: objectives.Loss) -> None:
     loss.predictor = nn.Identity()  # type: ignore[attr-defined]
+
+
+# --- safeguards taken away: negatives --------------------------------------------------------------------------------
+
+
+def attraction(logits: torch.Tensor, positive: torch.Tensor, excluded: torch.Tensor | None = None) -> torch.Tensor:
+    """`parts.info_nce` without what stands in its denominator."""
+    return -positive
+
+
+def attraction_of_views(z: torch.Tensor, excluded: torch.Tensor, temperature: float) -> torch.Tensor:
+    """`nt_xent.anchor_losses` without what stands in its denominator."""
+    return -torch.einsum("...vnd,...wnd->...vn", unit(z), unit(z)) / temperature
+
+
+@pytest.mark.parametrize("name", ["nt-xent", "node-contrast", "clip", "cross-code", "cpc", "moco-v1", "moco-v3"])
+def test_positives_without_negatives_collapse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = importlib.import_module(f"deepdxf.objectives.{objectives.find(name).path.partition(':')[0]}")
+    inner, outer = (
+        ("anchor_losses", attraction_of_views) if hasattr(module, "anchor_losses") else ("info_nce", attraction)
+    )
+    monkeypatch.setattr(module, inner, outer)
+    settings = {"momentum": (0.5, 0.5)} if name == "moco-v1" else {}  # a target as slow as it has takes too long
+    assert collapsed(train(name, **settings)[0])
+
+
+def tell(monkeypatch: pytest.MonkeyPatch, **facts: Any) -> None:
+    """Tell the objective something else of the drawings than what is so."""
+    real = Toy.vectors_of
+    monkeypatch.setattr(Toy, "vectors_of", lambda *given: real(*given) | facts)
+
+
+@pytest.mark.parametrize("name", ["albef", "siglip", "supervised", "semi-supervised"])
+def test_drawings_that_are_said_to_be_all_the_same_collapse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    one = torch.zeros(DRAWINGS, dtype=torch.int64)
+    tell(monkeypatch, same=torch.ones(DRAWINGS, DRAWINGS, dtype=torch.bool), groups=one, labels=one)
+    assert collapsed(train(name)[0])
+
+
+@pytest.mark.parametrize(
+    "name", ["clip", "eclip", "invaspread", "m2-mixup", "margin-queue", "moco-v1", "moco-v3", "nt-xent"]
+)
+def test_without_negatives_these_stop_rather_than_collapse(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    same = torch.ones(DRAWINGS, DRAWINGS, dtype=torch.bool)
+    tell(monkeypatch, same=same, groups=torch.zeros(DRAWINGS, dtype=torch.int64))
+    toy, _ = train(name, steps=10)
+    assert toy.history[-1] == 0.0 and not collapsed(toy)
+
+
+# --- other safeguards taken away -------------------------------------------------------------------------------------
 
 
 def test_attraction_without_the_variance_term_collapses() -> None:
