@@ -22,6 +22,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from functools import cache, cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -175,7 +176,8 @@ class Drawing:
     @cached_property
     def _rows_by_class(self) -> list[IntArray]:
         order = np.argsort(self.cls, kind="stable")
-        return np.split(order, np.searchsorted(self.cls[order], np.arange(1, N_CLASSES)))
+        bounds = np.searchsorted(self.cls[order], np.arange(N_CLASSES + 1)).tolist()
+        return [order[first:last] for first, last in pairwise(bounds)]
 
     def rows(self, cls: EntityClass) -> IntArray:
         """Row numbers of one class, ascending."""

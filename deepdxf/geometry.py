@@ -380,7 +380,9 @@ def arcs(shapes: Shapes) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray
     start = np.where(circle, 0.0, shapes.scalars[rows, 1])
     sweep = np.where(circle, 360.0, arc_sweep(start, np.where(circle, 0.0, shapes.scalars[rows, 2])))
     first, second, owner, bulge = edges(shapes)
-    bent = bulge != 0
+    bent = np.flatnonzero(bulge)
+    if len(bent) == 0:
+        return centre, shapes.scalars[rows, 0], np.radians(start), np.radians(sweep), rows
     b = bulge_arcs(shapes.vertices[first[bent], :2], shapes.vertices[second[bent], :2], bulge[bent])
     return (
         np.concatenate([centre, b[0]]),
@@ -451,6 +453,8 @@ def de_boor(shapes: Shapes, degree: int, spans: IntArray, first_control: IntArra
 def text_corners(shapes: Shapes) -> tuple[FloatArray, IntArray]:
     """(t, 4, 2) corners of the box of every TEXT and MTEXT, counter-clockwise from lower left, and the rows (t,)."""
     rows = np.flatnonzero(is_any(shapes.cls, *TEXTS))
+    if len(rows) == 0:
+        return np.zeros((0, 4, 2)), rows
     height, rotation, width, halign, valign = shapes.scalars[rows, :5].T
     anchor = shapes.vertices[shapes.vertex_start[rows], :2]
     angle = np.radians(rotation)
@@ -474,6 +478,8 @@ def smooth_lines(shapes: Shapes) -> tuple[FloatArray, IntArray]:
     """Chords of all splines, then sides of the boxes of all texts: (s, 4) and the rows (s,)."""
     samples, span_row = spline_samples(shapes)
     corners, text_row = text_corners(shapes)
+    if len(span_row) + len(text_row) == 0:
+        return np.zeros((0, 4)), span_row
     chords = np.concatenate([samples[:, :-1], samples[:, 1:]], axis=2).reshape(-1, 4)
     sides = np.concatenate([corners, corners[:, [1, 2, 3, 0]]], axis=2).reshape(-1, 4)
     rows = np.concatenate([np.repeat(span_row, samples.shape[1] - 1), np.repeat(text_row, 4)])
@@ -566,9 +572,10 @@ def boxes(shapes: Shapes) -> FloatArray:
     at = np.flatnonzero(by_vertices)
     include(shapes.vertices[:, :2].take(at, axis=0), owner[at])
     centre, radius, start, sweep, row = arcs(shapes)
-    round_box = arc_boxes(centre, radius, start, sweep)
-    include(round_box[:, :2], row)
-    include(round_box[:, 2:], row)
+    if len(row):
+        round_box = arc_boxes(centre, radius, start, sweep)
+        include(round_box[:, :2], row)
+        include(round_box[:, 2:], row)
     samples, row = spline_samples(shapes)
     include(samples.reshape(-1, 2), np.repeat(row, samples.shape[1]))
     corners, row = text_corners(shapes)

@@ -187,14 +187,16 @@ def entity_graph(drawing: Drawing, nodes: RichCode) -> EntityGraph:
     box = grid_boxes(drawing)[nodes.row]
     pairs, _, left_out = box_pairs(box) if nodes.cut else drawn_pairs(drawing)
     relation, swap = relations(box, pairs)
-    pairs = np.where(swap, pairs[::-1], pairs)
+    first, second = np.where(swap, pairs[::-1], pairs)
     n = len(box)
-    sort = np.argsort((relation.astype(np.int64) * n + pairs[0]) * n + pairs[1])
+    bits = n.bit_length()
+    key = np.sort((relation << bits | first) << bits | second)  # sorted as one number, which is then taken apart
     near = near_pairs(box)  # sorted, as the successors are
     successor = np.stack([np.arange(n - 1), np.arange(1, n)]) if n else near
-    edges = np.concatenate([pairs[:, sort], near, successor], axis=1).astype(np.int32)
+    meeting = np.stack([key >> bits, key]) & ((1 << bits) - 1)
+    edges = np.concatenate([meeting, near, successor], axis=1).astype(np.int32)
     kind = np.repeat([Relation.NEAR, Relation.SUCCESSOR], [near.shape[1], successor.shape[1]])
-    kind = np.concatenate([relation[sort], kind.astype(np.uint8)])
+    kind = np.concatenate([key >> 2 * bits, kind]).astype(np.uint8)
     place = ((box[:, :2] + box[:, 2:]) / (2.0 * STEPS) + 0.5).astype(np.float32)
     return EntityGraph(place, edges, kind, edge_features(box, nodes, edges), left_out)
 
@@ -206,17 +208,19 @@ def edge_features(box: IntArray, nodes: RichCode, edges: NDArray[np.int32]) -> N
     size = np.log2(np.hypot(*(box[:, 2:] - box[:, :2]).T) + 1.0).astype(
         np.float32
     )  # + 1: points have a size, of one cell
-    cos, sin = nodes.values[:, [column("cos2_signed"), column("sin2_signed")]].T
-    delta = centre.take(second, axis=0) - centre.take(first, axis=0)
-    turn_cos = cos[first] * cos[second] + sin[first] * sin[second]
-    turn_sin = cos[first] * sin[second] - sin[first] * cos[second]
-    return np.column_stack([delta, size[second] - size[first], turn_cos, turn_sin])
+    of_node = np.stack([*centre.T, size, nodes.values[:, COS], nodes.values[:, SIN]])
+    (x0, y0, size0, cos0, sin0), (x1, y1, size1, cos1, sin1) = of_node.take(first, axis=1), of_node.take(second, axis=1)
+    return np.column_stack([x1 - x0, y1 - y0, size1 - size0, cos0 * cos1 + sin0 * sin1, cos0 * sin1 - sin0 * cos1])
 
 
-def relations(box: IntArray, pairs: IntArray) -> tuple[NDArray[np.uint8], BoolArray]:
+COS, SIN = column("cos2_signed"), column("sin2_signed")
+
+
+def relations(box: IntArray, pairs: IntArray) -> tuple[IntArray, BoolArray]:
     """Relation of each pair of boxes that meet (p,), and whether the second one is the container."""
-    sides = np.ascontiguousarray(box.T)  # side by side: far faster than many short rows
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = sides[:, pairs[0]], sides[:, pairs[1]]
+    # side by side, and of 32 bits: far faster than many short rows
+    sides = np.ascontiguousarray(box.T.astype(np.int32))
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = (sides.take(end, axis=1) for end in pairs)
     a_in_b = (ax0 > bx0 + 1) & (ay0 > by0 + 1) & (ax1 < bx1 - 1) & (ay1 < by1 - 1)
     b_in_a = (bx0 > ax0 + 1) & (by0 > ay0 + 1) & (bx1 < ax1 - 1) & (by1 < ay1 - 1)
     touch = np.zeros(len(ax0), bool)
@@ -224,7 +228,7 @@ def relations(box: IntArray, pairs: IntArray) -> tuple[NDArray[np.uint8], BoolAr
         # how far the boxes reach into each other; where both have no width in an axis, that axis says nothing
         touch |= (np.minimum(a1 - b0, b1 - a0) <= 1) & ~((a1 - a0 <= 1) & (b1 - b0 <= 1))
     kind = np.where(a_in_b | b_in_a, Relation.CONTAIN, np.where(touch, Relation.TOUCH, Relation.OVERLAP))
-    return kind.astype(np.uint8), a_in_b
+    return kind, a_in_b
 
 
 def near_pairs(box: IntArray) -> IntArray:
@@ -244,12 +248,14 @@ def near_pairs(box: IntArray) -> IntArray:
         return nothing
     neighbours = min(NEAREST + 1, len(sites))
     _, found = KDTree(sites).query(sites, k=neighbours)
+    second = name[found[site]]
+    apart = np.zeros((len(box), neighbours), bool)  # a site is not apart from itself
+    sides = np.ascontiguousarray(box.T.astype(np.int32))
+    for low, high in ((sides[0], sides[2]), (sides[1], sides[3])):
+        apart |= low[:, None] > high[second] + 1
+        apart |= low[second] > high[:, None] + 1
     first = np.repeat(np.arange(len(box)), neighbours)
-    second = name[found[site]].ravel()
-    sides = np.ascontiguousarray(box.T)
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = np.repeat(sides, neighbours, axis=1), sides[:, second]
-    apart = (ax0 > bx1 + 1) | (ay0 > by1 + 1) | (bx0 > ax1 + 1) | (by0 > ay1 + 1)  # a site is not apart from itself
-    return unique_pairs(first[apart], second[apart])
+    return unique_pairs(first[apart.ravel()], second[apart])
 
 
 def unique_pairs(first: IntArray, second: IntArray) -> IntArray:
@@ -291,6 +297,9 @@ def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> Pairs:
             listed = left[pairs_left]
         if listed is not None:
             leaving = np.bincount(listed.ravel(), minlength=n)[left] <= cap
+            if leaving.all():  # most often at once
+                found.append(listed)
+                break
             leaves = np.zeros(n, bool)
             leaves[left[leaving]] = True
             leaves = leaves[listed[0]] | leaves[listed[1]]
@@ -309,12 +318,12 @@ def box_pairs(box: IntArray, cap: int = MAX_DEGREE) -> Pairs:
     left_out = 0
     if len(core):
         left_out = int(partners(box[core]).sum()) // 2 if listed is None else listed.shape[1]
+        x0, y0, x1, y1 = np.ascontiguousarray(box[core].T)
         for step in range(1, cap // 2 + 1):
-            near = np.stack([core[:-step], core[step:]])
-            a, b = box[near]
-            near = near[:, ((a[:, :2] <= b[:, 2:] + 1) & (a[:, 2:] >= b[:, :2] - 1)).all(axis=1)]
-            pairs.append(near)
-            left_out -= near.shape[1]
+            meets = (x0[:-step] <= x1[step:] + 1) & (x1[:-step] >= x0[step:] - 1)
+            meets &= (y0[:-step] <= y1[step:] + 1) & (y1[:-step] >= y0[step:] - 1)
+            pairs.append(np.stack([core[:-step][meets], core[step:][meets]]))
+            left_out -= int(np.count_nonzero(meets))
     first, second = np.concatenate(pairs, axis=1)
     return np.stack([np.minimum(first, second), np.maximum(first, second)]), core, left_out
 
@@ -563,14 +572,19 @@ def _views(drawing: Drawing, nodes: RichCode, box: FloatArray) -> IntArray:
     # an entity's ink hangs together, so its first pixel tells its piece; one without ink has its centre
     pixel = (box[:, :2] + box[:, 2:]) * (VIEW_PIXELS / 2.0)
     pixel[:, 1] = VIEW_PIXELS - pixel[:, 1]
-    drawn, first = np.unique(owner, return_index=True)
-    pixel[drawn] = lines[first, :2]
+    first = np.flatnonzero(np.append(owner[:1] >= 0, owner[1:] != owner[:-1]))
+    pixel[owner[first]] = lines[first, :2]
     x, y = np.clip(np.floor(pixel + 1e-6), 0, VIEW_PIXELS - 1).astype(np.int64).T
     wet = ink(lines, VIEW_PIXELS) > 1e-6
     wet[y, x] = True
     image, _ = ndimage.label(thickened(wet), np.ones((3, 3)))
-    names, piece = np.unique(image[y, x], return_inverse=True)
-    piece = piece.reshape(-1)
+    label: IntArray = image[y, x]
+    names = np.flatnonzero(np.bincount(label))
+    if len(names) < 2:
+        return one
+    number = np.full(int(image.max()) + 1, -1)
+    number[names] = np.arange(len(names))
+    piece = number[label]
 
     extent = label_boxes(box, piece)
     size = extent[:, 2:] - extent[:, :2]
@@ -587,11 +601,11 @@ def _views(drawing: Drawing, nodes: RichCode, box: FloatArray) -> IntArray:
         return one
     middle = (extent[views, :2] + extent[views, 2:]) / 2.0
     views = views[np.lexsort((middle[:, 0], -np.floor(middle[:, 1] * TILES + 1e-9), border[views]))]
-    number = np.full(len(names), -1)
-    number[large] = np.argsort(views)[np.searchsorted(np.sort(views), root[large])]
-    of_image = np.full(int(image.max()) + 1, -1)
-    of_image[names] = number
-    label: IntArray = of_image[image[y, x]]
+    view = np.full(len(names), -1)
+    view[large] = np.argsort(views)[np.searchsorted(np.sort(views), root[large])]
+    of_image = number
+    of_image[names] = view
+    label = of_image[label]
     small = label < 0
     if small.any():
         nearest = ndimage.distance_transform_edt(of_image[image] < 0, return_distances=False, return_indices=True)[

@@ -91,7 +91,8 @@ def to_pixels(lines: FloatArray, frame: FloatArray, pixels: int, margin: float =
     scale = (pixels - 2 * margin) / side if side > 0 else 1.0
     centre = (frame[:2] + frame[2:]) / 2
     # centre first: lines far from the origin keep their digits
-    return (lines - np.tile(centre, 2)) * (np.array([1, -1, 1, -1]) * scale) + pixels / 2
+    moved: FloatArray = lines - np.concatenate([centre, centre])
+    return moved * (np.array([1, -1, 1, -1]) * scale) + pixels / 2
 
 
 def ink(lines: FloatArray, pixels: int) -> Image:
@@ -161,8 +162,9 @@ def _clip(lines: FloatArray, side: float) -> tuple[FloatArray, NDArray[np.bool_]
     crossing = ((lines < 0) | (lines > side)).any(axis=1)
     if crossing.any():
         start, step = lines[crossing, :2], lines[crossing, 2:] - lines[crossing, :2]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            # parameters at which a line meets the two edges of each axis; parallel ones give ±inf, or NaN on the edge
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            # parameters at which a line meets the two edges of each axis; parallel ones, or nearly so, give ±inf, or
+            # NaN on the edge
             meet = np.stack([-start / step, (side - start) / step])
         enter = np.nan_to_num(meet.min(axis=0), nan=-np.inf, posinf=np.inf, neginf=-np.inf).max(axis=1)
         leave = np.nan_to_num(meet.max(axis=0), nan=np.inf, posinf=np.inf, neginf=-np.inf).min(axis=1)

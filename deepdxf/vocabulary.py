@@ -232,5 +232,5 @@ class Scale:
 
     def snap(self, box: FloatArray, steps: int, reach: int) -> IntArray:
         """(n, 4) boxes on a grid of ``steps`` cells a side, relative to the frame's centre, clipped to ± ``reach``."""
-        relative = (box - np.tile(self.centre, 2)) / self.side * steps
+        relative: FloatArray = (box - np.concatenate([self.centre, self.centre])) / self.side * steps
         return np.clip(np.floor(relative + (0.5 + TIE)), -reach, reach).astype(np.int64)
