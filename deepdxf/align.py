@@ -183,7 +183,7 @@ class Overlap:
     """How many strokes of ``a`` lie over one of ``b`` each in the pose that matches most: `align_strokes` for many pairs.
 
     Votes are fewer, maps are not refined and the drawing as it lies is not preferred; arguments as there, but strokes as
-    of `pen_strokes` and turns by multiples of 90°.
+    of `pen_strokes`.
     """
 
     def __init__(
@@ -201,7 +201,7 @@ class Overlap:
         groups = _poses(a, b, rotation, mirror, scale, (1.0,), tolerance) if self.least else iter(())
         # of every scale, the poses that can match most first
         self._groups = [
-            sorted((_matcher(a, b, linear, False, tolerance, known) for linear, _ in group), key=lambda m: -m.most)
+            sorted((_matcher(a, b, linear, free, tolerance, known) for linear, free in group), key=lambda m: -m.most)
             for group in islice(groups, FEW_SCALES)
         ]
 

@@ -49,6 +49,7 @@ from deepdxf.errors import ArchiveError, DeepDXFError, EncoderError, ReadError
 from deepdxf.files import Files, find_files, is_below, portable, without_path
 from deepdxf.fingerprint import canonical_hash
 from deepdxf.summary import Summary, one_line, summarise
+from deepdxf.turn import straightened, turn_of
 from deepdxf.verify import BEHIND, Verification, pack, sketch, unpack, verified_scores
 from deepdxf.where import COLUMNS, Kind, compile_where, count_column, quote
 
@@ -63,7 +64,7 @@ PROBED_SHARE, UNINDEXED_SHARE = 0.1, 0.1
 # Rows that have a vector.
 SEARCHABLE = "status != 'failed'"
 # Rows that lack something that this version keeps of a drawing: they failed, or an older version wrote them.
-INCOMPLETE = "status = 'failed' OR geometry IS NULL OR sketch IS NULL OR strokes IS NULL"
+INCOMPLETE = "status = 'failed' OR geometry IS NULL OR sketch IS NULL OR strokes IS NULL OR turn IS NULL"
 # Scores are compared at this many decimals: products of equal vectors may differ in the last bits.
 SCORE_DECIMALS = 6
 # A batch is committed after this many rows or seconds.
@@ -96,11 +97,20 @@ def _add_strokes(db: Any) -> None:
     _ensure_column(db, "strokes", "binary")
 
 
+def _add_turn(db: Any) -> None:
+    """Format 5: how drawings are turned; the next indexing fills it in, and the table of those laid level."""
+    _ensure_column(db, "turn", "double")
+
+
 # MIGRATIONS[i] turns the tables of format i + 1 into those of format i + 2.
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry, _add_sketch, _add_strokes)
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry, _add_sketch, _add_strokes, _add_turn)
 
 # Marks a table's key, which the database watches: of two processes that insert one at once, the second updates.
 KEY = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-primary-key:position": "1"}
+
+# Side table: vectors and sketches of drawings that are turned (`turn.turn_of`), laid level. A row counts while its hash is
+# that of the drawing's row, so that it may be written before that, and left when the drawing changes.
+LEVEL = "level"
 
 # ids that are asked for in one filter
 IDS_AT_ONCE = 400
@@ -182,10 +192,15 @@ class Ingest:
         row: dict[str, Any] = {"hash": digest, **before}
         if digest != known:
             drawing = self.read(path)
-            vector = np.asarray(_shared(self.encoder).encode([drawing])[0], np.float32)
+            angle = turn_of(drawing)
+            drawings = [drawing, straightened(drawing, angle)] if angle else [drawing]
+            vector, *level = np.asarray(_shared(self.encoder).encode(drawings), np.float32)
             if not np.isfinite(vector).all():
                 raise ReadError("the encoder gave a vector that is not finite")
+            if level and np.isfinite(level[0]).all():
+                row["level"] = {"vector": level[0], "sketch": pack(sketch(drawings[1]))}
             row |= summary_columns(summarise(drawing), path.name) | {
+                "turn": angle,
                 "geometry": canonical_hash(drawing),
                 "sketch": pack(sketch(drawing)),
                 "strokes": inventory.pack(drawing),
@@ -273,6 +288,26 @@ class _Snapshot:
 
 
 @dataclass(frozen=True)
+class _Level:
+    """The rows of `LEVEL` that count, of one version of the table, in memory, ordered by id."""
+
+    version: int
+    ids: NDArray[np.str_]  # (t,)
+    paths: list[str]
+    roots: list[str]
+    vectors: Vectors  # (t, d)
+    sketches: dict[str, bytes]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def scores(self, query: Vectors) -> NDArray[np.float64]:
+        """(t,) scores of a query (m, d)."""
+        scores: NDArray[np.float64] = np.round((self.vectors @ query.T).max(axis=1).astype(np.float64), SCORE_DECIMALS)
+        return scores
+
+
+@dataclass(frozen=True)
 class _Facts:
     """What filters and searches by text ask for, of one version of the table: a copy in memory that they ask alike."""
 
@@ -299,6 +334,7 @@ class Archive:
         self._db = db
         self._table = table
         self._snapshot: _Snapshot | None = None
+        self._level: _Level | None = None
         self._facts: _Facts | None = None
         self._sketches: _Sketches | None = None
 
@@ -558,6 +594,7 @@ class Archive:
             full += [{**row, **touched[row["id"]]} for row in old]
         if not full:
             return  # the touched rows have just been removed by another process
+        self._write_level([{"id": row["id"], "hash": row["hash"], **row["level"]} for row in full if "level" in row])
         vectors = np.stack([row["vector"] for row in full]).astype(np.float32)
         columns = {
             name: pa.array([row[name] for row in full], schema.field(name).type)
@@ -569,6 +606,19 @@ class Archive:
         with database_errors(self.address):
             # its conflicts with other writers are retried by the database
             self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(data)
+
+    def _write_level(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Commit rows of `LEVEL`."""
+        if not rows:
+            return
+        pa = _arrow()
+        schema = level_schema(self.dim)
+        columns = {name: pa.array([row[name] for row in rows]) for name in ("id", "hash", "sketch")}
+        vectors = pa.array(np.stack([row["vector"] for row in rows]).ravel())
+        data = pa.table({**columns, "vector": pa.FixedSizeListArray.from_arrays(vectors, self.dim)}, schema=schema)
+        table = self.side_table(LEVEL, schema)
+        with database_errors(self.address):
+            table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(data)
 
     def _empty_row(self) -> dict[str, Any]:
         """A row of a file without content. It has a vector, of zeros, for the database refuses to merge nulls."""
@@ -605,8 +655,10 @@ class Archive:
         """Remove rows; returns how many there were. Unknown ids are no error: they are not there."""
         ids, before = list(ids), len(self)
         with database_errors(self.address):
-            for i in range(0, len(ids), 500):
-                self._table.delete(f"id IN ({', '.join(map(quote, ids[i : i + 500]))})")
+            level = [self._db.open_table(LEVEL)] if ids and LEVEL in self._db.list_tables().tables else []
+            for table in (self._table, *level):
+                for i in range(0, len(ids), 500):
+                    table.delete(f"id IN ({', '.join(map(quote, ids[i : i + 500]))})")
         return before - len(self)
 
     def _tidy(self) -> None:
@@ -714,8 +766,12 @@ class Archive:
             rows = self._load()
         return rows.ids, rows.vectors
 
-    def vectors_of(self, ids: Sequence[str]) -> Vectors:
-        """(n, d) the vectors of some drawings, in their order; zeros for those that have none or are not there."""
+    def vectors_of(self, ids: Sequence[str], *, level: bool = False) -> Vectors:
+        """(n, d) the vectors of some drawings, in their order; zeros for those that have none or are not there.
+
+        Args:
+            level: of those that are turned, the ones of the drawings laid level.
+        """
         found = np.zeros((len(ids), self.dim), np.float32)
         if not ids:
             return found
@@ -732,12 +788,23 @@ class Archive:
             row_of = {id: row for row, id in enumerate(ids)}
             for row in table.to_pylist():
                 found[row_of[row["id"]]] = row["vector"]
+        if level:
+            known_level = self._load_level()
+            number_of = {id: number for number, id in enumerate(known_level.ids.tolist())}
+            for row, id in enumerate(ids):
+                if id in number_of:
+                    found[row] = known_level.vectors[number_of[id]]
         return found
 
-    def sketches(self, ids: Sequence[str]) -> list[Strokes | None]:
-        """The sketches (`verify`) of some drawings, in their order; None where the archive has none."""
+    def sketches(self, ids: Sequence[str], *, level: bool = False) -> list[Strokes | None]:
+        """The sketches (`verify`) of some drawings, in their order; None where the archive has none.
+
+        Args:
+            level: of those that are turned, the ones of the drawings laid level.
+        """
         if not ids:
             return []
+        straight = self._load_level().sketches if level else {}
         with database_errors(self.address):
             version = self._table.version
         if self._sketches is None or self._sketches.version != version:
@@ -750,7 +817,7 @@ class Archive:
             self._sketches = _Sketches(version, packed)
         else:
             packed = self._packed_sketches(f"id IN ({', '.join(map(quote, ids))})")
-        return [None if (data := packed.get(id)) is None else unpack(data) for id in ids]
+        return [None if (data := straight.get(id) or packed.get(id)) is None else unpack(data) for id in ids]
 
     def packed_strokes(self) -> Iterator[list[tuple[str, bytes | None]]]:
         """Ids and `inventory.pack` of all drawings that could be read, some at a time; None where the archive has none."""
@@ -791,6 +858,7 @@ class Archive:
         min_score: float | None = None,
         where: str | None = None,
         verification: Verification | None = None,
+        rotation: bool = False,
     ) -> list[Hit]:
         """The drawings most similar to a query.
 
@@ -800,6 +868,8 @@ class Archive:
             min_score: the lowest score of a hit.
             where: a filter expression, see `where`.
             verification: if given, the first hits are verified and scores are `verify.verified_scores`.
+            rotation: the query's vectors are of a drawing that may be turned: drawings that are turned themselves are
+                also found by how they look laid level.
 
         Returns:
             Hits, best first, ties by id. Exact, unless the vectors exceed `EXACT_BYTES` and have an index.
@@ -817,9 +887,9 @@ class Archive:
         wanted = max(k, verification.depth) if verification else k
         with database_errors(self.address):
             if not self._is_in_memory():
-                hits = self._search_database(query, wanted, condition)
+                hits = self._search_database(query, wanted, condition, rotation)
             else:
-                hits = self._search_memory(query, wanted, condition)
+                hits = self._search_memory(query, wanted, condition, rotation)
         if verification:
             hits = self._verified(hits, verification, k)
         return [hit for hit in hits if min_score is None or hit.score >= min_score]
@@ -828,7 +898,8 @@ class Archive:
         """The k best of the hits with what they share with the query, in their new order."""
         cosines = np.array([hit.score for hit in hits], np.float64)
         first = hits[: verification.depth]
-        known = verification.best(self.sketches([hit.id for hit in first]), cosines[: len(first)], k)
+        pens = self.sketches([hit.id for hit in first], level=verification.switches.rotation)
+        known = verification.best(pens, cosines[: len(first)], k)
         overlaps = np.concatenate([known, np.zeros(len(hits) - len(known))])
         scores = np.round(verified_scores(cosines, overlaps), SCORE_DECIMALS).tolist()
         shown = [None if np.isnan(overlap) else round(float(overlap), SCORE_DECIMALS) for overlap in known]
@@ -840,9 +911,13 @@ class Archive:
         ]
         return sorted(found, key=lambda hit: (-hit.score, hit.id))[:k]
 
-    def _search_memory(self, query: Vectors, k: int, condition: str | None) -> list[Hit]:
+    def _search_memory(self, query: Vectors, k: int, condition: str | None, rotation: bool) -> list[Hit]:
         rows = self._load()
         scores = np.round((rows.vectors @ query.T).max(axis=1).astype(np.float64), SCORE_DECIMALS)
+        if rotation and len(rows.ids) and len(level := self._load_level()):
+            place = np.minimum(np.searchsorted(rows.ids, level.ids), len(rows.ids) - 1)
+            better = np.where(rows.ids[place] == level.ids, level.scores(query), -np.inf)
+            np.maximum.at(scores, place, better)
         candidates = np.arange(len(scores))
         if condition:
             passing = self._select(["id"], condition, self._facts_table())["id"]
@@ -855,7 +930,7 @@ class Archive:
         best = candidates[np.argsort(-scores[candidates], kind="stable")][:k]
         return [Hit(str(rows.ids[i]), rows.paths[i], rows.roots[i], float(scores[i])) for i in best]
 
-    def _search_database(self, query: Vectors, k: int, condition: str | None) -> list[Hit]:
+    def _search_database(self, query: Vectors, k: int, condition: str | None, rotation: bool) -> list[Hit]:
         stats = self._table.index_stats("vector_idx") if self._table.list_indices() else None
         best: dict[str, Hit] = {}
         for vector in query:
@@ -870,6 +945,17 @@ class Archive:
                     continue  # a drawing without content is like nothing
                 if row["id"] not in best or score > best[row["id"]].score:
                     best[row["id"]] = Hit(row["id"], row["path"], row["root"], score)
+        if rotation and len(level := self._load_level()):
+            passing = None
+            if condition:
+                passing = set(self._select(["id"], f"turn <> 0 AND {condition}", self._facts_table())["id"].to_pylist())
+            level_scores = level.scores(query)
+            for i in np.argsort(-level_scores, kind="stable"):
+                hit = Hit(str(level.ids[i]), level.paths[i], level.roots[i], float(level_scores[i]))
+                if len(best) >= k and hit.score < sorted((known.score for known in best.values()), reverse=True)[k - 1]:
+                    break
+                if (passing is None or hit.id in passing) and (hit.id not in best or hit.score > best[hit.id].score):
+                    best[hit.id] = hit
         return sorted(best.values(), key=lambda hit: (-hit.score, hit.id))[:k]
 
     def _is_in_memory(self) -> bool:
@@ -894,22 +980,51 @@ class Archive:
         """The searchable rows in memory, read again when any process has written."""
         version = self._table.version
         if self._snapshot is None or self._snapshot.version != version:
-            table = self._select(["id", "path", "root", "vector"], SEARCHABLE)
+            table = self._select(["id", "path", "root"], SEARCHABLE)
             ids = np.asarray(table["id"].to_pylist(), dtype="U16")
             order = np.argsort(ids)
-            place = np.argsort(order)  # of each row of the table among the ordered ones
-            vectors = np.empty((len(ids), self.dim), np.float32)
-            first = 0
-            for chunk in table["vector"].chunks:
-                vectors[place[first : first + len(chunk)]] = chunk.flatten().to_numpy().reshape(-1, self.dim)
-                first += len(chunk)
+            ids = ids[order]
+            vectors = np.zeros((len(ids), self.dim), np.float32)
+            # some at a time: all of them twice may be more than the memory holds
+            for batch in self._table.search().where(SEARCHABLE).select(["id", "vector"]).to_batches():
+                found = np.asarray(batch["id"].to_pylist(), dtype="U16")
+                place = np.minimum(np.searchsorted(ids, found), max(len(ids) - 1, 0))
+                known = ids[place] == found if len(ids) else np.zeros(len(found), bool)  # others were added just now
+                vectors[place[known]] = batch["vector"].flatten().to_numpy().reshape(-1, self.dim)[known]
             paths, roots = table["path"].to_pylist(), table["root"].to_pylist()
             shown = vectors.any(axis=1)  # a drawing without content is like nothing
-            order, vectors = order[shown], vectors if shown.all() else vectors[shown]
-            self._snapshot = _Snapshot(
-                version, ids[order], [paths[i] for i in order], [roots[i] for i in order], vectors
-            )
+            order, ids, vectors = (order, ids, vectors) if shown.all() else (order[shown], ids[shown], vectors[shown])
+            self._snapshot = _Snapshot(version, ids, [paths[i] for i in order], [roots[i] for i in order], vectors)
         return self._snapshot
+
+    def _load_level(self) -> _Level:
+        """The drawings that are turned, laid level, read again when any process has written."""
+        version = self._table.version
+        if self._level is None or self._level.version != version:
+            kept = self._select(["id", "hash", "path", "root"], f"{SEARCHABLE} AND turn <> 0").to_pylist()
+            wanted = {row["id"]: row for row in kept}
+            vectors: list[Vectors] = []
+            found: list[tuple[str, int, bytes]] = []
+            with database_errors(self.address):
+                if wanted and LEVEL in self._db.list_tables().tables:
+                    for batch in self._db.open_table(LEVEL).search().to_batches():
+                        block = batch["vector"].flatten().to_numpy().reshape(-1, self.dim)
+                        columns = (batch[name].to_pylist() for name in ("id", "hash", "sketch"))
+                        for i, (id, digest, pen) in enumerate(zip(*columns, strict=True)):
+                            if id in wanted and wanted[id]["hash"] == digest:
+                                found.append((id, len(vectors), pen))
+                                vectors.append(block[i])
+            found.sort()
+            ids = [id for id, _, _ in found]
+            self._level = _Level(
+                version,
+                np.array(ids, "U16"),
+                [wanted[id]["path"] for id in ids],
+                [wanted[id]["root"] for id in ids],
+                np.array([vectors[i] for _, i, _ in found], np.float32).reshape(-1, self.dim),
+                {id: pen for id, _, pen in found},
+            )
+        return self._level
 
     def find_text(self, words: str, k: int = 10, *, where: str | None = None) -> list[Hit]:
         """Drawings in whose texts, title-block fields and file name every one of the words occurs.
@@ -1032,6 +1147,19 @@ def _schema(dim: int) -> pa.Schema:
             pa.field("sketch", pa.binary()),  # `verify.pack`
             pa.field("strokes", pa.binary()),  # `inventory.pack`
             pa.field("thumbnail", pa.binary()),
+            pa.field("vector", pa.list_(pa.float32(), dim)),
+        ]
+    )
+
+
+def level_schema(dim: int) -> pa.Schema:
+    """Columns of the table `LEVEL`."""
+    pa = _arrow()
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False, metadata=KEY),
+            pa.field("hash", pa.string()),
+            pa.field("sketch", pa.binary()),
             pa.field("vector", pa.list_(pa.float32(), dim)),
         ]
     )

@@ -327,7 +327,7 @@ def similar(
     from deepdxf import reader
     from deepdxf.archive import drawing_id, encoder_of
     from deepdxf.encoder import Switches
-    from deepdxf.verify import Verification, sketch
+    from deepdxf.verify import Verification
 
     drawing: Drawing | None = None
     if id is not None and switches == Switches():
@@ -345,11 +345,13 @@ def similar(
         raise DeepDXFError(f"{file or id}: the drawing has nothing in it to search by")
     verification = None
     if verify:
-        pen = archive.sketches([own])[0] if drawing is None else sketch(drawing)
-        verification = Verification(pen, switches)
+        if drawing is None:
+            verification = Verification(archive.sketches([own])[0], switches)
+        else:
+            verification = Verification.of(drawing, switches)
     # one more, because the query itself is no answer
-    hits = [hit for hit in archive.search(vectors, k + 1, verification=verification, **limits) if hit.id != own][:k]
-    return hits, drawing
+    found = archive.search(vectors, k + 1, verification=verification, rotation=switches.rotation, **limits)
+    return [hit for hit in found if hit.id != own][:k], drawing
 
 
 def complain_of_unverified(archive: Archive, hits: Sequence[Hit]) -> None:
@@ -445,7 +447,7 @@ def describe(switches: Switches) -> str:
     """The switches in words."""
     words = ["size matters" if switches.size else "any size"]
     words.append("mirrored is as good" if switches.mirror else "mirrored differs")
-    words.append("turned by 90° is as good" if switches.rotation else "turned differs")
+    words.append("turned is as good" if switches.rotation else "turned differs")
     return ", ".join(words)
 
 
@@ -465,9 +467,12 @@ def evaluate(arguments: Arguments) -> int:
     verify, switches = not arguments.no_verify, switches_of(arguments)
     options = {"workers": arguments.workers, "quiet": arguments.quiet}
     embedded = embed_files([arguments.path], arguments.encoder, switches=switches, sketches=verify, **options)
-    rankings = evaluation.rank(embedded.files, embedded.vectors, protocol.files, embedded.queries or None)
+    rankings = evaluation.rank(
+        embedded.files, embedded.vectors, protocol.files, embedded.queries, level_vectors=embedded.level
+    )
     if verify:
-        rankings = verified(rankings, ranking_overlaps(rankings, embedded.sketches, switches, **options))
+        overlaps = ranking_overlaps(rankings, embedded.sketches, switches, asked=embedded.asked, **options)
+        rankings = verified(rankings, overlaps)
     result = evaluation.evaluate(rankings, protocol, embedded.entities)
     if arguments.rankings:
         evaluation.write_rankings(arguments.rankings, rankings, arguments.depth)
@@ -656,7 +661,9 @@ def parser() -> argparse.ArgumentParser:
     def switch_options(made: argparse.ArgumentParser) -> None:
         made.add_argument("--any-size", action="store_true", help="the same shape at another scale is as good")
         made.add_argument("--mirrored", action="store_true", help="a mirrored drawing is as good")
-        made.add_argument("--rotated", action="store_true", help="a drawing turned by 90°, 180° or 270° is as good")
+        made.add_argument(
+            "--rotated", action="store_true", help="a drawing turned by any angle is as good; a detail by right angles"
+        )
 
     made = command("inspect", inspect, "deepdxf inspect bracket.dxf\ndeepdxf inspect sheet.dwg --space paper --json")
     made.add_argument("file", type=Path, metavar="FILE", help="the drawing")

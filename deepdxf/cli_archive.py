@@ -830,7 +830,7 @@ def duplicates_options(made: argparse.ArgumentParser, types: Mapping[str, Callab
     made.add_argument(
         "--mirrored", action="store_true", help="a mirrored drawing is as good; it is said to be mirrored"
     )
-    made.add_argument("--rotated", action="store_true", help="a drawing turned by 90°, 180° or 270° is as good")
+    made.add_argument("--rotated", action="store_true", help="a drawing turned by any angle is as good")
     made.add_argument("--only", choices=("exact", "near", "both"), help="only groups of this kind")
     made.add_argument("--decided", action="store_true", help="also the groups that are decided")
     made.add_argument(

@@ -5,7 +5,7 @@
             first and the last have nothing in common
     both    near, and some of them are exact; each is in one group only
 
-With switches a pair may also be near because one drawing is the other mirrored, or turned by a right angle: what counts then
+With switches a pair may also be near because one drawing is the other mirrored, or turned: what counts then
 is the share of their strokes that lie over each other (`verify`), for which no file is read.
 
 The groups of an archive are a function of its drawings and the minimum: the same each time, whatever the order in which
@@ -187,7 +187,7 @@ def find_duplicates(
 
     step(0)
     for part in _parts(found, apart):
-        pens = archive.sketches([found[i]["id"] for i in part]) if posed else []
+        pens = archive.sketches([found[i]["id"] for i in part], level=switches.rotation) if posed else []
         shares = posed_shares(pens, vectors[part], min_score, switches, step) if posed else None
         done += len(part) if posed else 0
         labels = group_vectors(vectors[part], exact[part], min_score, step, shares)

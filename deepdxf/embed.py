@@ -18,7 +18,8 @@ from deepdxf.errors import DeepDXFError
 from deepdxf.files import find_files, portable, relative_names, without_path
 from deepdxf.reader import read
 from deepdxf.sequence import classic, write_h5
-from deepdxf.verify import pack, sketch
+from deepdxf.turn import straightened, turn_of
+from deepdxf.verify import pack, query_sketches, sketch
 
 Result = TypeVar("Result")
 
@@ -30,7 +31,9 @@ class Embedded:
     files: list[str] = field(default_factory=list)  # n names, see `relative_names`
     vectors: Vectors = field(default_factory=lambda: np.zeros((0, 0), np.float32))  # (n, d)
     queries: dict[str, Vectors] = field(default_factory=dict)  # name -> (m, d) of `Encoder.query`, where asked for
-    sketches: dict[str, bytes] = field(default_factory=dict)  # name -> `verify.pack`, where asked for
+    level: dict[str, Vectors] = field(default_factory=dict)  # name -> (d,) of those turned, where that is free
+    sketches: dict[str, bytes] = field(default_factory=dict)  # name -> `verify.pack`, where asked for; level likewise
+    asked: dict[str, list[bytes]] = field(default_factory=dict)  # name -> `query_sketches`, where they are others
     entities: dict[str, int] = field(default_factory=dict)  # name -> rows of the drawing
     milliseconds: dict[str, float] = field(default_factory=dict)  # name -> time to encode, reading not counted
     failed: dict[str, str] = field(default_factory=dict)  # name -> why it could not be read
@@ -94,14 +97,34 @@ class _Embed:
     switches: Switches
     sketches: bool
 
-    def __call__(self, item: tuple[str, str]) -> tuple[Vectors, Vectors | None, bytes | None, int, float]:
+    def __call__(self, item: tuple[str, str]) -> _Done:
         drawing = read(item[0])
         start = time.perf_counter()
         vector = _shared(self.encoder).encode([drawing])[0]
-        seconds = time.perf_counter() - start
-        plain = self.switches == Switches()
-        queries = None if plain else _shared(self.encoder).query(drawing, self.switches)
-        return vector, queries, pack(sketch(drawing)) if self.sketches else None, len(drawing), 1000.0 * seconds
+        done = _Done(vector, len(drawing), 1000.0 * (time.perf_counter() - start))
+        if self.switches != Switches():
+            done.queries = _shared(self.encoder).query(drawing, self.switches)
+        kept = drawing
+        if self.switches.rotation and (angle := turn_of(drawing)):
+            kept = straightened(drawing, angle)
+            done.level = _shared(self.encoder).encode([kept])[0]
+        if self.sketches:
+            done.sketch = pack(sketch(kept))
+            done.asked = [pack(pen) for pen in query_sketches(drawing, self.switches)]
+        return done
+
+
+@dataclass
+class _Done:
+    """What `_Embed` makes of a file."""
+
+    vector: Vectors
+    entities: int
+    milliseconds: float
+    queries: Vectors | None = None
+    level: Vectors | None = None
+    sketch: bytes | None = None
+    asked: list[bytes] = field(default_factory=list)
 
 
 def embed_files(
@@ -135,11 +158,13 @@ def embed_files(
     )
     return Embedded(
         files=list(done),
-        vectors=np.array([vector for vector, *_ in done.values()], np.float32).reshape(-1, dim),
-        queries={file: queries for file, (_, queries, *_) in done.items() if queries is not None},
-        sketches={file: packed for file, (_, _, packed, *_) in done.items() if packed is not None},
-        entities={file: count for file, (*_, count, _) in done.items()},
-        milliseconds={file: spent for file, (*_, spent) in done.items()},
+        vectors=np.array([one.vector for one in done.values()], np.float32).reshape(-1, dim),
+        queries={file: one.queries for file, one in done.items() if one.queries is not None},
+        level={file: one.level for file, one in done.items() if one.level is not None},
+        sketches={file: one.sketch for file, one in done.items() if one.sketch is not None},
+        asked={file: one.asked for file, one in done.items() if one.asked not in ([], [one.sketch])},
+        entities={file: one.entities for file, one in done.items()},
+        milliseconds={file: one.milliseconds for file, one in done.items()},
         failed=failed,
     )
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from deepdxf.drawing import Drawing, FloatArray
 from deepdxf.errors import EncoderError
 from deepdxf.geometry import transform
+from deepdxf.turn import directions, straightened, turn_of
 
 Vectors = NDArray[np.float32]
 
@@ -27,11 +28,11 @@ class Switches:
 
     size: bool = True  # True: size matters; False: the same shape at another scale is as good
     mirror: bool = False  # True: a mirrored drawing is as good
-    rotation: bool = False  # True: a drawing turned by any multiple of 90° is as good
+    rotation: bool = False  # True: a drawing turned by any angle is as good
 
     @property
     def poses(self) -> list[FloatArray]:
-        """Maps (2, 3) of a query under the switches, the identity first: 1, 2, 4 or 8.
+        """Maps (2, 3) of a query under the switches, the identity first: 1, 2, 4 or 8, turns by right angles.
 
         Mirrored left to right alone, unless rotation is allowed too: upside down is the same as mirrored and turned.
         """
@@ -80,9 +81,17 @@ ENCODERS: dict[str, tuple[str, str, str]] = {
 
 
 def encode_poses(encoder: Encoder, drawing: Drawing, switches: Switches) -> Vectors:
-    """(m, d) vectors of a drawing in all poses of the switches; the first is that of the drawing as it is."""
+    """(m, d) vectors of a drawing in all poses of the switches; the first is that of the drawing as it is.
+
+    Where rotation is free the drawing is also turned so that each of its `directions` lies level.
+    """
     _, *others = switches.poses
-    return encoder.encode([drawing, *(transform(drawing, pose) for pose in others)])
+    asked = [drawing, *(transform(drawing, pose) for pose in others)]
+    for angle in directions(drawing) if switches.rotation else ():
+        if angle:
+            level = straightened(drawing, angle)
+            asked += [level, *(transform(level, pose) for pose in others)]
+    return encoder.encode(asked)
 
 
 @dataclass(frozen=True)
@@ -96,6 +105,8 @@ class Similarity:
 def similarity(encoder: Encoder, a: Drawing, b: Drawing, switches: Switches | None = None) -> Similarity:
     """Cosines of two drawings, overall and by code, in the pose of ``a`` that fits best; symmetric but for the pose."""
     switches = switches or Switches()
+    if switches.rotation:  # as an archive keeps it
+        b = straightened(b, turn_of(b))
     return explain(encoder, encoder.query(a, switches), encoder.query(b, Switches(size=switches.size))[0])
 
 

@@ -70,6 +70,7 @@ def rank(
     queries: Sequence[str],
     query_vectors: Mapping[str, NDArray[np.float32]] | None = None,
     block: int = 256,
+    level_vectors: Mapping[str, NDArray[np.float32]] | None = None,
 ) -> Rankings:
     """Rank all files for each query by the dot product; ties in the order of the file names.
 
@@ -83,6 +84,8 @@ def rank(
         query_vectors: query -> (m, d), where it asks with other vectors than its own (`Encoder.query`); the score is
             the largest of the m products.
         block: queries per matrix product; memory is block · m · n floats.
+        level_vectors: file -> (d,) a further vector that it is found by, where rotation is free and it is turned: that of
+            the drawing laid level.
     """
     order = [i for i in sorted(range(len(files)), key=files.__getitem__) if vectors[i].any()]
     names = tuple(files[i] for i in order)
@@ -91,12 +94,18 @@ def rank(
     asking = {query: vectors[[row[query]]] for query in queries if query in row} | dict(query_vectors or {})
     asked = [(query, asking[query]) for query in queries if query in asking and asking[query].any()]
 
+    turned = [name for name in level_vectors or {} if name in row]
+    level = np.array([(level_vectors or {})[name] for name in turned], np.float32).reshape(-1, vectors.shape[1])
+    places = [row[name] for name in turned]
     hits: dict[str, Indices] = {}
     scores: dict[str, Scores] = {}
     for begin in range(0, len(asked), block):
         part = asked[begin : begin + block]
         starts = np.cumsum([0] + [len(v) for _, v in part[:-1]])
-        products = np.maximum.reduceat(np.concatenate([v for _, v in part]) @ vectors.T, starts, axis=0)
+        queried = np.concatenate([v for _, v in part])
+        products = np.maximum.reduceat(queried @ vectors.T, starts, axis=0)
+        others = np.maximum.reduceat(queried @ level.T, starts, axis=0)
+        products[:, places] = np.maximum(products[:, places], others)
         for (query, _), score in zip(part, products, strict=True):
             best = best_first(score)
             best = best[best != row.get(query, -1)]

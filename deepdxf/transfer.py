@@ -1,7 +1,7 @@
 """Export and import: a whole archive in one file.
 
 The file is a ZIP that holds ``manifest.json`` (format, encoder, length of vectors, rows and a checksum a table) and a
-Parquet file for each table: the drawings with vectors, facts and thumbnails, and the decisions about duplicates. The
+Parquet file for each table: the drawings with vectors, facts and thumbnails, and what is kept beside them. The
 drawing files themselves are not in it; their paths are, as they were where it was exported.
 
 Importing makes a new archive. Nothing of the ZIP is unpacked under a name that it brings along, checksums are verified before
@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from deepdxf import decisions
-from deepdxf.archive import Archive, database_errors
+from deepdxf.archive import LEVEL, Archive, database_errors
 from deepdxf.errors import ArchiveError
 from deepdxf.files import replacing
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MANIFEST = "manifest.json"
+SIDE_TABLES = (decisions.TABLE, LEVEL)  # which an export holds where the archive has them
 KIND = "deepdxf archive"  # what the manifest says it is about
 MOST_MANIFEST = 1_000_000  # bytes
 BATCH = 4096  # rows that are in memory at once
@@ -54,8 +55,7 @@ def export_archive(archive: Archive, path: Path) -> Transferred:
         DeepDXFError: the file cannot be written.
     """
     tables = {"drawings": archive.table("drawings")}
-    if decisions.TABLE in archive.tables():
-        tables[decisions.TABLE] = archive.table(decisions.TABLE)
+    tables |= {name: archive.table(name) for name in SIDE_TABLES if name in archive.tables()}
     listed: dict[str, dict[str, Any]] = {}
     with replacing(path) as partial, zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as file:
         for name, table in tables.items():
@@ -123,7 +123,7 @@ def _build(path: Path, file: zipfile.ZipFile, manifest: Mapping[str, Any], addre
     with tempfile.TemporaryDirectory() as folder:
         sources = {}
         for name in manifest["tables"]:
-            # the name is one of two that are known, not one that the file brings
+            # the name is one of those that are known, not one that the file brings
             sources[name] = Path(folder, f"{name}.parquet")
             _unpack(path, file, name, manifest["tables"][name], sources[name])
         with _file_errors(path):
@@ -163,7 +163,7 @@ def _manifest(path: Path, file: zipfile.ZipFile) -> dict[str, Any]:
         if manifest["kind"] != KIND:
             raise ValueError(f"it holds {manifest['kind']!r}")
         tables = manifest["tables"]
-        if not {"drawings"} <= set(tables) <= {"drawings", decisions.TABLE}:
+        if not {"drawings"} <= set(tables) <= {"drawings", *SIDE_TABLES}:
             raise ValueError(f"it holds the tables {', '.join(map(str, tables))[:100]}")
         if not (
             isinstance(manifest["encoder"], str) and 0 < int(manifest["dim"]) <= 65_536 and int(manifest["format"]) > 0
@@ -257,7 +257,7 @@ def _suspicious(row: Mapping[str, Any]) -> str:
             return f"an id is {str(id)[:40]!r}"
     if "key" in row and not (GROUP.fullmatch(str(row["key"])) and row.get("verdict") in decisions.VERDICTS):
         return f"a decision is {str(row['key'])[:40]!r}"
-    if "id" in row:
+    if "path" in row:
         parts = str(row.get("path")).replace("\\", "/").split("/")
         if ".." in parts or not all(parts) or (len(parts) > 1 and DRIVE.fullmatch(parts[0])):
             return f"a path leads out of its folder: {str(row.get('path'))[:80]!r}"

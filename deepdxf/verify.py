@@ -10,6 +10,9 @@ For the few best hits that can be tried (as in image retrieval: Philbin et al. 2
 Hits that are beyond the verified ones count as sharing nothing, so that they stay behind them. A hit whose strokes are
 not known keeps its cosine, as if the overlap were the same.
 
+Drawings that are turned by any angle are compared with their lines laid level (`turn`). Those without directions (rings of
+holes) are laid over each other at the angles that pairs of their strokes agree on.
+
 A *sketch* is what of a drawing is compared: its longest strokes around the middle of its frame, in millimetres where the
 drawing states its unit. Polylines are there by their edges. It is small enough to be kept in an archive (`pack`).
 """
@@ -22,13 +25,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deepdxf.align import Overlap, pen_strokes
+from deepdxf.align import Overlap, Rotation, pen_strokes
 from deepdxf.batch import progress_bar, read_many
-from deepdxf.descriptor import Strokes, strokes
+from deepdxf.descriptor import KINDS, Strokes, strokes
 from deepdxf.drawing import Drawing, FloatArray, robust_frame
 from deepdxf.encoder import Switches
 from deepdxf.errors import DeepDXFError
 from deepdxf.evaluate import Indices, Rankings, Scores, best_first
+from deepdxf.turn import PRONOUNCED, directions, straightened
 
 # Measured by experiments/verify.py
 DEPTH = 60  # hits that are verified
@@ -56,6 +60,12 @@ def sketch(drawing: Drawing) -> Strokes:
         digits = np.floor(np.log10(pen.length) * 10**LENGTH_DIGITS)
     longest = np.lexsort((pen.box[:, 1], pen.box[:, 0], pen.kind, -digits))[:STROKES]
     return Strokes(pen.kind[longest], pen.box[longest], pen.length[longest])
+
+
+def query_sketches(drawing: Drawing, switches: Switches) -> tuple[Strokes, ...]:
+    """What a query is verified by: its sketch or, where rotation is free, one for each of its directions, laid level."""
+    angles = (directions(drawing) if switches.rotation else []) or [0.0]
+    return tuple(sketch(straightened(drawing, angle)) for angle in angles)
 
 
 def pack(pen: Strokes) -> bytes:
@@ -87,15 +97,27 @@ def _laid(query: Strokes, hit: Strokes, switches: Switches) -> tuple[Overlap, in
     if not switches.size and min(sides) > 0:
         few = Strokes(few.kind, few.box * (sides[1] / sides[0]), few.length * (sides[1] / sides[0]))
         sides[0] = sides[1]
+    turns: Rotation = "none"
+    if switches.rotation:
+        turns = "any" if _aimless(few) and _aimless(many) else "quarters"
     laid = Overlap(
         few,
         many,
-        rotation="quarters" if switches.rotation else "none",
+        rotation=turns,
         mirror=switches.mirror,
         scale="units" if switches.size else "any",
         tolerance=max(REACH * min(sides), 1e-9),
     )
     return laid, max(len(many.kind), 1)
+
+
+def _aimless(pen: Strokes) -> bool:
+    """Whether the lines of a sketch have no pronounced direction, see `turn`; whether they rise or fall is not in it."""
+    lines = pen.kind == KINDS.index("line")
+    angle = np.degrees(np.arctan2(pen.size[lines, 1], pen.size[lines, 0]))
+    angle = np.minimum(angle, 90.0 - angle)
+    bins = np.bincount(np.floor(angle).astype(np.int64), pen.length[lines], 46)
+    return bool(np.convolve(bins, np.ones(2)).max() <= PRONOUNCED * bins.sum())
 
 
 def _longer_side(pen: Strokes) -> float:
@@ -110,12 +132,25 @@ class Verification:
     query: Strokes | None  # its sketch; None where it is not known, which verifies nothing
     switches: Switches = field(default_factory=Switches)
     depth: int = DEPTH
+    further: tuple[Strokes, ...] = ()  # sketches of the query with other directions laid level: the best one counts
+
+    @classmethod
+    def of(cls, drawing: Drawing, switches: Switches) -> Verification:
+        """Of a query that is a drawing."""
+        pen, *further = query_sketches(drawing, switches)
+        return cls(pen, switches, further=tuple(further))
 
     def overlaps(self, hits: Sequence[Strokes | None]) -> FloatArray:
         """(h,) overlap with each of the hits; NaN for those that are not known."""
-        asked = self.query
-        shares = [np.nan if asked is None or hit is None else verify(asked, hit, self.switches) for hit in hits]
+        shares = [np.nan if self.query is None or hit is None else self._share(self._laid(hit)) for hit in hits]
         return np.array(shares, np.float64)
+
+    def _laid(self, hit: Strokes) -> list[tuple[Overlap, int]]:
+        return [_laid(pen, hit, self.switches) for pen in (self.query, *self.further) if pen is not None]
+
+    @staticmethod
+    def _share(laid: Sequence[tuple[Overlap, int]]) -> float:
+        return max(overlap.count / strokes for overlap, strokes in laid)
 
     def best(self, hits: Sequence[Strokes | None], cosines: FloatArray, k: int) -> FloatArray:
         """`overlaps`, but `BEHIND` for hits that are certainly not among the ``k`` with the best `verified_scores`.
@@ -126,17 +161,15 @@ class Verification:
         shares = np.full(len(hits), np.nan)
         if self.query is None:
             return shares
-        known = [i for i, hit in enumerate(hits) if hit is not None]
-        laid = {i: _laid(self.query, hit, self.switches) for i in known if (hit := hits[i]) is not None}
-        shares[known] = [overlap.most / strokes for overlap, strokes in laid.values()]
+        laid = {i: self._laid(hit) for i, hit in enumerate(hits) if hit is not None}
+        shares[list(laid)] = [max(overlap.most / strokes for overlap, strokes in tries) for tries in laid.values()]
         bounds = verified_scores(cosines, shares)
         scores = sorted((score for i, score in enumerate(bounds.tolist()) if i not in laid), reverse=True)[:k]
         for i in sorted(laid, key=lambda i: -bounds[i]):
             if len(scores) == k and bounds[i] < scores[-1] - NEARLY:
                 shares[i] = BEHIND
                 continue
-            overlap, strokes = laid[i]
-            shares[i] = overlap.count / strokes
+            shares[i] = self._share(laid[i])
             score = float(verified_scores(cosines[i : i + 1], shares[i : i + 1])[0])
             scores = sorted([*scores, score], reverse=True)[:k]
         return shares
@@ -160,9 +193,10 @@ class _Overlaps:
 
     switches: Switches
 
-    def __call__(self, item: tuple[str, bytes, list[bytes]]) -> FloatArray:
+    def __call__(self, item: tuple[str, list[bytes], list[bytes]]) -> FloatArray:
         _, query, hits = item
-        return Verification(unpack(query), self.switches).overlaps([unpack(hit) for hit in hits])
+        pen, *further = map(unpack, query)
+        return Verification(pen, self.switches, further=tuple(further)).overlaps([unpack(hit) for hit in hits])
 
 
 def ranking_overlaps(
@@ -171,6 +205,7 @@ def ranking_overlaps(
     switches: Switches,
     depth: int = DEPTH,
     *,
+    asked: Mapping[str, Sequence[bytes]] | None = None,
     workers: int | None = None,
     quiet: bool = True,
 ) -> dict[str, FloatArray]:
@@ -178,6 +213,7 @@ def ranking_overlaps(
 
     Args:
         sketches: packed, by file; of all files of the rankings.
+        asked: packed `query_sketches` of files that ask by others than their own.
         workers: see `read_many`.
         quiet: no progress bar.
 
@@ -185,7 +221,11 @@ def ranking_overlaps(
         DeepDXFError: a query takes too long, or the workers cannot be started.
     """
     items = (
-        (query, sketches[query], [sketches[rankings.files[i]] for i in hits[:depth]])
+        (
+            query,
+            list((asked or {}).get(query) or [sketches[query]]),
+            [sketches[rankings.files[i]] for i in hits[:depth]],
+        )
         for query, hits in rankings.hits.items()
     )
     found = {}

@@ -87,6 +87,7 @@ COLUMNS: dict[str, tuple[Kind, str]] = {
     "problem": (Kind.TEXTS, "codes of what was repaired or left out"),
     "ignored": (Kind.TEXTS, "types of entities that were ignored"),
     "dimension": (Kind.NUMBERS, "dimension values, drawing units or degrees"),
+    "turn": (Kind.NUMBER, "degrees by which its lines are turned out of the level, -45 to 45"),
 }
 
 # The database's parser takes time exponential in the depth of brackets (40 levels: minutes) and recurses over long

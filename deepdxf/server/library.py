@@ -24,7 +24,6 @@ from deepdxf import encoder
 from deepdxf.archive import Archive, Hit, encoder_name, fold
 from deepdxf.calibration import Calibration, calibration_of
 from deepdxf.decisions import Verdict
-from deepdxf.descriptor import Strokes
 from deepdxf.drawing import EntityClass, FloatArray
 from deepdxf.duplicates import (
     DecidedMeanwhile,
@@ -114,7 +113,7 @@ class Upload:
     source: Source
     looked: Looked
     used: float
-    poses: dict[Switches, tuple[Vectors, Strokes | None]] = field(default_factory=dict)
+    poses: dict[Switches, tuple[Vectors, Verification]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -126,6 +125,7 @@ class Found:
     poses: Vectors | None  # None: a search by text
     query: str = ""  # the reference
     curve: Calibration | None = None  # what scores mean; None: not known
+    level: bool = False  # whether drawings that are turned were compared as they look laid level
 
 
 class Kept(Generic[Answer]):
@@ -369,21 +369,18 @@ class Library:
         known = self._searches.get(key)
         if known is not None:
             return known
-        poses, pen = self._poses(reference, switches)
+        poses, verification = self._poses(reference, switches)
         if not poses.any():
             raise Problem("nothing-drawn", "the drawing has nothing in it to search by")
-        verification = Verification(pen, switches)
-        hits = self._archive(
-            lambda: self.archive.search(
-                poses, MAX_HITS + 2, min_score=min_score, where=condition, verification=verification
-            )
-        )
+        limits: dict[str, Any] = {"min_score": min_score, "where": condition, "rotation": switches.rotation}
+        hits = self._archive(lambda: self.archive.search(poses, MAX_HITS + 2, verification=verification, **limits))
         hits = [hit for hit in hits if hit.id != reference]
-        curve = calibration_of(self.archive.encoder_id, "cosine" if pen is None else "verified")
-        return self._searches.put(key, Found(hits[:MAX_HITS], len(hits) <= MAX_HITS, poses, reference, curve))
+        curve = calibration_of(self.archive.encoder_id, "cosine" if verification.query is None else "verified")
+        found = Found(hits[:MAX_HITS], len(hits) <= MAX_HITS, poses, reference, curve, switches.rotation)
+        return self._searches.put(key, found)
 
-    def _poses(self, reference: str, switches: Switches) -> tuple[Vectors, Strokes | None]:
-        """The vectors of a drawing to search by, and its sketch. Raises Problem."""
+    def _poses(self, reference: str, switches: Switches) -> tuple[Vectors, Verification]:
+        """The vectors of a drawing to search by, and what verifies hits. Raises Problem."""
         if is_upload(reference):
             upload = self.uploads.get(reference)
             if switches not in upload.poses:
@@ -394,8 +391,8 @@ class Library:
             reason = self.public(row["message"] or "")
             raise Problem("unreadable", f"it could not be read when it was indexed: {reason}")
         if switches == Switches():
-            return self.archive.vectors_of([reference]), self.archive.sketches([reference])[0]
-        poses: tuple[Vectors, Strokes] = self.crew.do(Query(self.source(reference), self.encoder_name, switches))
+            return self.archive.vectors_of([reference]), Verification(self.archive.sketches([reference])[0])
+        poses: tuple[Vectors, Verification] = self.crew.do(Query(self.source(reference), self.encoder_name, switches))
         return poses
 
     def search_text(self, words: str, where: str | None, min_score: float | None) -> Found:
@@ -412,7 +409,7 @@ class Library:
         """Why each of some hits was found: how alike the codes of the drawings are."""
         if found.poses is None:
             return [None] * len(hits)
-        vectors = self.archive.vectors_of([hit.id for hit in hits])
+        vectors = self.archive.vectors_of([hit.id for hit in hits], level=found.level)
         return [explain(self.encoder, found.poses, vector) for vector in vectors]
 
     def filter(self, where: str) -> str:

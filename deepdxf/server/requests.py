@@ -60,7 +60,7 @@ def needs(scope: str) -> Callable[[Request], Token]:
 
 SizeSwitch = Annotated[bool, Query(description="size matters; false: the same shape at another scale is as good")]
 MirrorSwitch = Annotated[bool, Query(description="a mirrored drawing is as good")]
-RotationSwitch = Annotated[bool, Query(description="a turned drawing is as good: by multiples of 90°; comparing: any")]
+RotationSwitch = Annotated[bool, Query(description="a turned drawing is as good; a detail: by right angles")]
 
 
 def switches_of(size: SizeSwitch = True, mirror: MirrorSwitch = False, rotation: RotationSwitch = False) -> Switches:

@@ -17,7 +17,6 @@ from deepdxf.align import Rotation, Scale
 from deepdxf.batch import Standby
 from deepdxf.compare import Comparison
 from deepdxf.compare import compare as compare_drawings
-from deepdxf.descriptor import Strokes
 from deepdxf.drawing import Drawing
 from deepdxf.encoder import Encoder, Switches, Vectors
 from deepdxf.errors import DeepDXFError, ReadError
@@ -30,7 +29,7 @@ from deepdxf.server.problems import Problem
 from deepdxf.server.settings import Settings
 from deepdxf.summary import Summary, summarise
 from deepdxf.table import Limits
-from deepdxf.verify import sketch
+from deepdxf.verify import Verification
 
 Answer = TypeVar("Answer", covariant=True)
 PICTURE_WIDTH = 1200  # pixels of a drawing's picture
@@ -82,15 +81,15 @@ class Look:
 
 @dataclass(frozen=True)
 class Query:
-    """Read a drawing: (m, d) vectors to search by, and the sketch that verifies hits."""
+    """Read a drawing: (m, d) vectors to search by, and what verifies hits."""
 
     source: Source
     encoder: str  # name
     switches: Switches
 
-    def __call__(self) -> tuple[Vectors, Strokes]:
+    def __call__(self) -> tuple[Vectors, Verification]:
         drawing = self.source.read()
-        return _encoder(self.encoder).query(drawing, self.switches), sketch(drawing)
+        return _encoder(self.encoder).query(drawing, self.switches), Verification.of(drawing, self.switches)
 
 
 @dataclass(frozen=True)
