@@ -29,6 +29,7 @@ C = EntityClass
 BULGED = (C.LWPOLYLINE, C.HATCH)  # classes whose third vertex column is a bulge
 ROUND = (C.CIRCLE, C.ARC)
 TEXTS = (C.TEXT, C.MTEXT)
+STRETCHED = (*TEXTS, C.INSERT)  # classes with lengths along and across their rotation
 ARC_SPANS = 4  # an arc becomes a quadratic rational spline of four spans: each at most 90°, weights stay above 0.7
 BULGE_CHORDS = 16  # chords that stand for a bulge where the map bends it into an ellipse
 SPLINE_STEPS = 8  # samples of one knot span for boxes and flattening
@@ -157,7 +158,9 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
         rows = np.flatnonzero(cls == kind)
         if len(rows) == 0:
             return
-        old = {name: shapes.scalars[rows, i].copy() for i, name in enumerate(SCALARS[kind])}
+        old = {name: shapes.scalars[rows, i] for i, name in enumerate(SCALARS[kind])}
+        if kind in STRETCHED:
+            old["stretch"] = stretched(rows, old["rotation"])
         for name, rule in columns.items():
             scalars[rows, SCALARS[kind].index(name)] = rule(rows, old)  # type: ignore[operator]
 
@@ -170,6 +173,7 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
         return np.where(even[rows], exact, moved) % 360.0
 
     def stretched(rows: IntArray, angle: FloatArray) -> FloatArray:
+        """How much longer a length in this direction becomes."""
         radians = np.radians(angle)
         x = linear[rows, :, 0] * np.cos(radians)[:, None] + linear[rows, :, 1] * np.sin(radians)[:, None]
         return np.hypot(x[:, 0], x[:, 1])
@@ -184,15 +188,15 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
     for kind in TEXTS:
         update(
             kind,
-            height=lambda r, o: o["height"] * np.abs(det[r]) / np.maximum(stretched(r, o["rotation"]), 1e-300),
+            height=lambda r, o: o["height"] * np.abs(det[r]) / np.maximum(o["stretch"], 1e-300),
             rotation=lambda r, o: turned(r, o["rotation"]),
-            width=lambda r, o: o["width"] * stretched(r, o["rotation"]),
+            width=lambda r, o: o["width"] * o["stretch"],
             valign=lambda r, o: np.where(flipped[r], 1.0 - o["valign"], o["valign"]),
         )
     update(
         C.MTEXT,
         char_height=lambda r, o: o["char_height"] * length[r],
-        column_width=lambda r, o: o["column_width"] * stretched(r, o["rotation"]),
+        column_width=lambda r, o: o["column_width"] * o["stretch"],
     )
     update(
         C.HATCH,
@@ -206,11 +210,11 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
     )
     update(
         C.INSERT,
-        xscale=lambda r, o: o["xscale"] * stretched(r, o["rotation"]),
-        yscale=lambda r, o: o["yscale"] * det[r] / np.maximum(stretched(r, o["rotation"]), 1e-300),
+        xscale=lambda r, o: o["xscale"] * o["stretch"],
+        yscale=lambda r, o: o["yscale"] * det[r] / np.maximum(o["stretch"], 1e-300),
         rotation=lambda r, o: turned(r, o["rotation"]),
-        column_spacing=lambda r, o: o["column_spacing"] * stretched(r, o["rotation"]),
-        row_spacing=lambda r, o: o["row_spacing"] * det[r] / np.maximum(stretched(r, o["rotation"]), 1e-300),
+        column_spacing=lambda r, o: o["column_spacing"] * o["stretch"],
+        row_spacing=lambda r, o: o["row_spacing"] * det[r] / np.maximum(o["stretch"], 1e-300),
     )
     return replace(shapes, scalars=scalars, vertices=vertices)
 

@@ -434,7 +434,8 @@ class Table:
         """Rows with NaN, infinite or absurd numbers leave their owner, and are counted."""
         shapes = table.shapes
         bad_vertex = ~(np.abs(shapes.vertices) < HUGE).all(axis=1)
-        bad = np.bincount(shapes.owner, weights=bad_vertex, minlength=len(shapes.cls)) > 0
+        bad = np.zeros(len(shapes.cls), bool)
+        bad[shapes.owner[bad_vertex]] = True
         used = np.isfinite(shapes.scalars).sum(axis=1)
         expected = REQUIRED[shapes.cls]
         bad |= (used < expected) | (np.abs(shapes.scalars) >= HUGE).any(axis=1)
@@ -511,6 +512,8 @@ class Table:
             self.too_large(len(level_rows) - limits.entities, limits)
             level_rows, level_matrix = level_rows[: limits.entities], level_matrix[: limits.entities]
             level_parent = level_parent[: limits.entities]
+        if not (table.shapes.cls[level_rows] == C.INSERT).any():
+            return level_rows, level_parent, np.zeros(len(level_rows), np.int64), level_matrix
         all_rows, all_matrix, all_parent = [level_rows], [level_matrix], [level_parent]
         total, depth = len(level_rows), 0
         counts = np.diff(table.shapes.vertex_start)
@@ -605,7 +608,8 @@ class Columns:
 
     @classmethod
     def of(cls, table: Table) -> Columns:
-        rows = np.array(table.rows, np.int64).reshape(-1, len(ROW_FIELDS))
+        # `fromiter` takes members of an enumeration for the numbers that they are; `array` asks each what it is
+        rows = np.fromiter(table.rows, np.int64, len(table.rows)).reshape(-1, len(ROW_FIELDS))
         column = dict(zip(ROW_FIELDS, np.ascontiguousarray(rows.T), strict=True))
         scalars = np.full((table.count, N_SCALARS), NAN)
         scalars[np.arange(N_SCALARS) < column.pop("scalar_count")[:, None]] = table.scalars
@@ -616,7 +620,7 @@ class Columns:
         shapes = Shapes(
             column.pop("cls").astype(np.uint8),
             scalars,
-            np.array(table.vertices, float).reshape(-1, 3),
+            np.fromiter(table.vertices, float, len(table.vertices)).reshape(-1, 3),
             vertex_start,
             path,
             np.array(table.knots, float),
