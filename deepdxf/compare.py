@@ -31,7 +31,7 @@ from deepdxf.drawing import SCALARS, Drawing, EntityClass, FloatArray
 from deepdxf.encoder import Encoder, Similarity, Switches, similarity
 from deepdxf.errors import DeepDXFError
 from deepdxf.geometry import transform
-from deepdxf.match import LABELS, REDRAWN, TEXTS, Matching, dimension_points, match
+from deepdxf.match import DOUBLED, LABELS, REDRAWN, TEXTS, Matching, dimension_points, match
 
 C = EntityClass
 KINDS = ("removed", "added", "changed", "moved")
@@ -350,7 +350,10 @@ def _notes(a: Drawing, b: Drawing, alignment: Alignment, matching: Matching) -> 
         yield f"the drawings state different units ({a.unit_mm:g} and {b.unit_mm:g} mm), {taken}"
     redrawn = sum(len(np.unique(side.marks.row[side.partner == REDRAWN])) for side in (matching.a, matching.b))
     if redrawn:
-        yield f"{redrawn} entities show the same by other means (lines of text, hatches as lines)"
+        yield f"{redrawn} entities show the same by other means (lines of text, hatches as lines, lines in pieces)"
+    for name, side in (("A", matching.a), ("B", matching.b)):
+        if doubled := len(np.unique(side.marks.row[side.partner == DOUBLED])):
+            yield f"{name} draws {doubled} entities twice or without length, which the other drawing does not"
 
 
 def pose_text(alignment: Alignment) -> str:

@@ -59,29 +59,29 @@ def _row_numbers(kept: Drawing, scale: Scale) -> NDArray[np.uint64]:
     for cls, places in PLACES.items():
         counts[kept.cls[owner] == cls] = np.isin(position[kept.cls[owner] == cls], places)
 
-    cells = [np.floor(column + _border(column[counts])).astype(np.int64) for column in (*place.T, third)]
+    cells = [np.floor(column + border(column[counts])).astype(np.int64) for column in (*place.T, third)]
     number = np.zeros(len(kept), np.uint64)
-    vertex = _mixed(position.astype(np.uint64))
+    vertex = mixed(position.astype(np.uint64))
     for column in cells:
-        vertex = _mixed(vertex + column.astype(np.uint64) * GOLDEN)
+        vertex = mixed(vertex + column.astype(np.uint64) * GOLDEN)
     vertex[~counts] = 0
     if len(owner):
         filled = lengths > 0
         number[filled] = np.add.reduceat(vertex, kept.vertex_start[:-1][filled])
-    number = _mixed(number + kept.cls.astype(np.uint64) * GOLDEN)
+    number = mixed(number + kept.cls.astype(np.uint64) * GOLDEN)
     for table, step in ((LENGTHS, CELLS / scale.side), (ANGLES, float(DEGREE_CELLS)), (FLAGS, 1.0)):
         for cls, names in table.items():
             for name in names:
                 rows = kept.rows(cls)
                 values = np.clip(np.nan_to_num(kept.scalar(cls, name) * step), -1e12, 1e12)
-                cell = np.floor(values + _border(values)).astype(np.int64)
+                cell = np.floor(values + border(values)).astype(np.int64)
                 if table is ANGLES:
                     cell %= 360 * DEGREE_CELLS
-                number[rows] = _mixed(number[rows] + cell.astype(np.uint64) * GOLDEN)
+                number[rows] = mixed(number[rows] + cell.astype(np.uint64) * GOLDEN)
     return number
 
 
-def _mixed(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def mixed(number: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """Numbers of which every bit depends on every bit of those given; the finaliser of SplitMix64."""
     number = (number + GOLDEN).copy()
     number ^= number >> np.uint64(30)
@@ -95,7 +95,7 @@ COARSE = 64  # steps in which gaps between numbers are compared
 ANCHOR = 0.2071  # where looking for the border begins: not where round numbers lie
 
 
-def _border(values: FloatArray) -> float:
+def border(values: FloatArray) -> float:
     """Offset such that ``floor(value + offset)`` has its steps in the widest gap of the values' fractions.
 
     Of gaps that are as wide, coarsely compared, the first after the anchor: so the choice hangs on no rounding error.

@@ -22,6 +22,7 @@ from functools import cached_property
 import numpy as np
 
 from deepdxf.align import cells
+from deepdxf.clean import Runs, find
 from deepdxf.descriptor import mix
 from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, gather_ranges
 from deepdxf.geometry import Shapes, arcs, dimension_lines, edges, spline_samples
@@ -38,7 +39,9 @@ LINE, ARC, CIRCLE, SPLINE, TEXT, DIMENSION, HATCH, SOLID, OTHER = range(len(MARK
 VALUES = 9
 X, Y = [0, 2, 5], [1, 3, 6]  # columns that move with the mark
 
-ALONE, REDRAWN = -1, -2  # instead of a partner: none; or drawn by other means, see `_redrawn`
+# Instead of a partner: none; drawn by other means, see `_redrawn`; or no news, for its own drawing has it twice or it draws
+# nothing, see `_doubled`.
+ALONE, REDRAWN, DOUBLED = -1, -2, -3
 TRUSTED = 0.5  # share of matched entities with equal handles from which handles tell which entity was changed
 NEAR = 0.35  # of an entity's diagonal: how far the corners of its box may be from those of what it was before
 NEIGHBOURS = 6
@@ -215,7 +218,7 @@ class Side:
 
     drawing: Drawing
     marks: Marks
-    partner: IntArray  # (s,) mark of the other drawing, ALONE or REDRAWN
+    partner: IntArray  # (s,) mark of the other drawing, ALONE, REDRAWN or DOUBLED
 
     @cached_property
     def alone(self) -> BoolArray:
@@ -286,6 +289,9 @@ def match(a: Drawing, b: Drawing, tolerance: float) -> Matching:
     one, two = _splines_as_chords(a, b, Side(a, ours, partner_a), Side(b, theirs, partner_b), names, tolerance)
     _redrawn(one, two)
     _redrawn(two, one)
+    _doubled(one, names.text[0], tolerance)
+    _doubled(two, names.text[1], tolerance)
+    _rejoined(one, two, names, tolerance)
     one, two = (Side(side.drawing, side.marks, side.partner) for side in (one, two))  # without what is remembered
 
     paired = np.flatnonzero(one.partner >= 0)
@@ -470,6 +476,63 @@ def _hatch_blocks(side: Side) -> list[tuple[IntArray, FloatArray]]:
                 values = marks.values[picked]
                 found.append((picked, np.concatenate([values[:, :2].min(axis=0), values[:, 2:4].max(axis=0)])))
     return found
+
+
+def _doubled(side: Side, text: IntArray, tolerance: float) -> None:
+    """Marks alone that draw nothing, or the same as another of their own drawing. In place: the partner is DOUBLED. Of
+    several that are the same, and alone all, one stays so. A line within a longer one is news all the same: it may be the
+    axis of a hole.
+    """
+    drawing, marks, partner = side.drawing, side.marks, side.partner
+    if not (partner == ALONE).any():
+        return
+    nothing = np.zeros(len(drawing), bool)
+    nothing[find(drawing).empty] = True
+    partner[(partner == ALONE) & nothing[marks.row]] = DOUBLED
+    # the same as another: those with a partner first, then by rows
+    label = cells(mix(marks.kind, text[marks.row]).view(np.int64), marks.values, tolerance)
+    order = np.lexsort((marks.row, partner == DOUBLED, partner == ALONE, label))
+    first = np.append(True, label[order][1:] != label[order][:-1])
+    leader = order[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
+    near = np.abs(marks.values[order] - marks.values[leader]).max(axis=1) <= tolerance
+    again = order[~first & near & (partner[order] == ALONE)]
+    partner[again] = DOUBLED
+
+
+def _rejoined(one: Side, two: Side, names: Names, tolerance: float) -> None:
+    """Lines alone of which several in a row, on one layer, cover what lines of the other drawing cover. In place: the
+    partner is REDRAWN.
+    """
+    sides = (one, two)
+    alone = [
+        np.flatnonzero((s.partner == ALONE) & (s.marks.kind == LINE) & (s.marks.length > tolerance)) for s in sides
+    ]
+    if not all(map(len, alone)):
+        return
+    values = np.concatenate([s.marks.values[some] for s, some in zip(sides, alone, strict=True)])
+    of = np.repeat([0, 1], [len(some) for some in alone])
+    layer = np.concatenate([names.layer[k][sides[k].marks.row[alone[k]]] for k in (0, 1)])
+    runs = _runs(values, layer, tolerance)
+    ends: dict[tuple[int, ...], list[list[IntArray]]] = {}
+    for k in (0, 1):
+        order, chain = runs.chains(of == k)
+        for members in np.split(order, np.flatnonzero(np.diff(chain)) + 1):
+            key = (*runs.on[members[0]].tolist(), int(runs.start[members].min()), int(runs.end[members].max()))
+            ends.setdefault(key, [[], []])[k].append(members)
+    for found in ends.values():
+        if all(found):
+            for k in (0, 1):
+                sides[k].partner[alone[k][np.concatenate(found[k]) - k * len(alone[0])]] = REDRAWN
+
+
+def _runs(values: FloatArray, group: IntArray, tolerance: float) -> Runs:
+    """Marks of lines, by their values (s, VALUES), along the straight lines that they lie on."""
+    x0, y0, x1, y1, hand = values[:, :5].T
+    p, q = np.column_stack([x0, np.where(hand < 0, y1, y0)]), np.column_stack([x1, np.where(hand < 0, y0, y1)])
+    ends = np.concatenate([p, q])
+    middle = (ends.min(axis=0) + ends.max(axis=0)) / 2.0
+    side = max(float(np.ptp(ends, axis=0).max()), tolerance)
+    return Runs(p - middle, q - middle, group, side=side, step=tolerance)
 
 
 def _within(point: FloatArray, box: FloatArray, reach: float) -> bool:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from deepdxf.clean import find
 from deepdxf.compare import Comparison, compare
 from deepdxf.drawing import Drawing, EntityClass, FloatArray
 from deepdxf.geometry import transform
@@ -99,6 +100,13 @@ def count_folder(
             found, real = (
                 {key: v for key, v in some.items() if key[1] not in truth["fixed"]} for some in (found, real)
             )
+        again = {
+            (side, int(d.handle[row]))  # drawn twice: told once
+            for side, d in (("a", base), ("b", drawing))
+            for row in find(d).double[:, 0].tolist()
+            if d.depth[row] == 0
+        }
+        found, real = ({key: v for key, v in some.items() if key not in again} for some in (found, real))
         both = found.keys() & real.keys()
         right = sum(found[key] == real[key] for key in both)
         counts[truth["edit"]].append((len(both), len(found), len(real), right, int(elsewhere)))
