@@ -107,6 +107,7 @@ def clean(drawing: Drawing) -> Drawing:
     """The drawing without what it draws twice or not at all, and with lines in pieces as one; itself where it is clean.
 
     Lines that continue each other become one in the place of the first. Blocks of which nothing is left go as a whole.
+    A drawing of which nothing would be left stays as it is.
     """
     return without(drawing, find(drawing))
 
@@ -115,6 +116,8 @@ def without(drawing: Drawing, dirt: Dirt) -> Drawing:
     """The drawing without this dirt."""
     gone = np.zeros(len(drawing), bool)
     gone[dirt.rows] = True
+    if gone[drawing.visible].all():
+        return drawing  # nothing else is in it
     if len(dirt.continued):
         drawing = _joined(drawing, dirt.continued)
         gone[dirt.continued[:, 0]] = True

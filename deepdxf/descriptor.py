@@ -10,9 +10,10 @@ extent     width, height and length of all lines                          (absol
 shape      proportion of the frame, number of strokes, strokes by kind    (relative)
 
 A *stroke* is what the pen draws in one go: polylines are taken apart into their edges, so that exploding and joining,
-reversing and re-ordering change little. A *token* is a hash of rounded properties of a stroke or pair; bags weigh
-tokens by inverse document frequency (Spärck Jones 1972) and are folded into a fixed number of slots by signed hashing
-(Weinberger et al. 2009). Absolute parts are left out of a query that is free of size.
+reversing and re-ordering change little. What is drawn twice or not at all does not count, and lines in pieces are one line
+(`clean`). A *token* is a hash of rounded properties of a stroke or pair; bags weigh tokens by inverse document frequency
+(Spärck Jones 1972) and are folded into a fixed number of slots by signed hashing (Weinberger et al. 2009). Absolute parts
+are left out of a query that is free of size.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from deepdxf.clean import clean
 from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray
 from deepdxf.encoder import Switches, Vectors, encode_poses
 from deepdxf.geometry import Shapes, arc_boxes, arcs, edges, segments
@@ -284,7 +286,7 @@ class Descriptor:
     grids stay as they are); what is not given is what the package ships.
     """
 
-    id = "descriptor-2"
+    id = "descriptor-3"
 
     def __init__(
         self, frequencies: FloatArray | None = None, whitenings: Mapping[str, Whitening] | None = None
@@ -320,7 +322,7 @@ class Descriptor:
 
     def encode(self, drawings: Sequence[Drawing]) -> Vectors:
         """(n, dim), see `Encoder.encode`."""
-        vectors = [self._vector(drawing) for drawing in drawings]
+        vectors = [self._vector(clean(drawing)) for drawing in drawings]
         return np.array(vectors, np.float32).reshape(-1, self.dim)
 
     def query(self, drawing: Drawing, switches: Switches) -> Vectors:

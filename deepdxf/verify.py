@@ -27,6 +27,7 @@ import numpy as np
 
 from deepdxf.align import Overlap, Rotation, pen_strokes
 from deepdxf.batch import progress_bar, read_many
+from deepdxf.clean import clean
 from deepdxf.descriptor import KINDS, Strokes, strokes
 from deepdxf.drawing import Drawing, FloatArray, robust_frame
 from deepdxf.encoder import Switches
@@ -46,6 +47,7 @@ LENGTH_DIGITS = 4  # significant ones by which the longest strokes are chosen: w
 
 def sketch(drawing: Drawing) -> Strokes:
     """Up to `STROKES` strokes of a drawing, the longest; see the module's head. Numbers are those that `pack` keeps."""
+    drawing = clean(drawing)
     unit = drawing.unit_mm or 1.0
     frame = drawing.frame
     pen = strokes(drawing)

@@ -9,9 +9,12 @@ from hypothesis import strategies as st
 
 from deepdxf.clean import KINDS, clean, find, places
 from deepdxf.compare import compare
+from deepdxf.descriptor import Descriptor
 from deepdxf.drawing import Drawing, EntityClass
+from deepdxf.encoder import Switches, similarity
 from deepdxf.geometry import transform
 from deepdxf.reader import parse
+from deepdxf.verify import sketch, verify
 from tests import dxf
 from tests.drawings import Row, circle, drawing, line, polyline
 
@@ -117,6 +120,11 @@ def test_points_and_texts() -> None:
     assert found.counts == {"double": 1, "empty": 1}
 
 
+def test_lines_in_pieces_score_as_if_they_were_whole() -> None:
+    pieces = drawing(*OUTLINE[1:], line(80, 0, 0, 0), line(200, 0, 120, 0), line(120, 0, 80, 0), *HOLES)
+    assert similarity(ENCODER, PLATE, pieces).overall == 1.0
+
+
 def test_a_block_that_lies_twice_in_one_place_goes_as_a_whole() -> None:
     block = f"0 BLOCK, 2 B, 70 0, 10 0, 20 0, 30 0, {dxf.line(0, 0, 9, 0)} {dxf.line(0, 0, 0, 9)} 0 ENDBLK,"
     insert = "0 INSERT, 8 0, 2 B, 10 5, 20 5, 30 0,"
@@ -149,6 +157,7 @@ ROWS = st.one_of(
     st.tuples(POINT, st.sampled_from([0.0, 90.0])).map(lambda a: arc(*a[0], 6.0, a[1], a[1] + 90.0)),
     st.tuples(st.lists(BULGED, min_size=2, max_size=5), st.booleans()).map(lambda p: polyline(*p)),
 )
+ENCODER = Descriptor()
 DRAWINGS = st.lists(ROWS, min_size=3, max_size=14).map(lambda rows: [*OUTLINE[:2], *rows])
 
 
@@ -168,6 +177,8 @@ def test_dirt_changes_nothing(rows: list[Row], picks: list[int], spot: tuple[flo
     one, two = clean(plain), clean(dirty)
     assert len(one) == len(two) and np.array_equal(one.handle, two.handle)
     assert np.array_equal(one.vertices, two.vertices) and np.array_equal(one.frame, two.frame)
+    assert similarity(ENCODER, plain, dirty).overall == 1.0
+    assert verify(sketch(plain), sketch(dirty), Switches()) == 1.0
 
 
 @settings(max_examples=40, deadline=None)

@@ -80,8 +80,9 @@ def test_unrelated_drawings_share_next_to_nothing() -> None:
 
 
 def test_a_stroke_serves_one_stroke_only() -> None:
-    one, four = drawing(line(0, 0, 10, 5)), drawing(*[line(0, 0, 10, 5)] * 4)
-    assert overlap(one, four) == overlap(four, one) == 0.25
+    one = sketch(drawing(line(0, 0, 10, 5)))
+    four = Strokes(np.repeat(one.kind, 4), np.repeat(one.box, 4, axis=0), np.repeat(one.length, 4))
+    assert verify(one, four, AS_DRAWN) == verify(four, one, AS_DRAWN) == 0.25
 
 
 def test_what_is_drawn_in_other_strokes_does_not_match() -> None:
