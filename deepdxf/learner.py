@@ -34,6 +34,8 @@ NODES = frozenset({"nodes_a", "nodes_b", "owner", "block"})
 ANSWERS = frozenset(
     {"class_logits", "classes", "bin_logits", "bins", "predicted", "values", "corrupted", "replaced_logits", "replaced"}
 )
+CODES_ACROSS = ("geometry", "sequence")  # sides of a term across the codes
+THIRD = "raster_across"  # and of one that takes more than two, where there is a third code
 MOST_BLOCKS = 1 << 20  # of a chunk: numbers of blocks of different drawings never meet
 DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -78,9 +80,6 @@ class Learner(nn.Module):
         self.copy: MomentumCopy | None = None
         self._loss: dict[str, objectives.Loss] = {}
         self._inputs: dict[str, tuple[str, ...]] = {}
-        # codes that some term is about; the others keep the weights that they have
-        sides = (("sequence", "geometry") if t.codes == "across" else (t.codes,) for t in config.terms.values())
-        self._used = frozenset(code for pair in sides for code in pair)
         chance: dict[str, float] = {}
         for name, term in config.terms.items():
             self._check(name, term)
@@ -102,6 +101,10 @@ class Learner(nn.Module):
             level_of_chance = objectives.chance(term.objective, config.batch.drawings, count=count, **settings)
             if level_of_chance:
                 chance[name] = level_of_chance
+        # codes that some term is about; the others keep the weights that they have
+        about = (CODES_ACROSS if term.codes == "across" else (term.codes,) for term in config.terms.values())
+        heads = {head.partition("_")[0] for head in self._heads()}
+        self._used = frozenset(c for codes in about for c in codes) | heads
         self.chance = chance
         weights = {name: term.weight for name, term in config.terms.items()}
         self.balancer = balance.build(config.balance.name, weights=weights, chance=chance, **config.balance.options)
@@ -157,6 +160,8 @@ class Learner(nn.Module):
         known = inspect.signature(objectives.load(term.objective)).parameters
         if self.config.temperature is not None and "temperature" in known:
             settings.setdefault("temperature", self.config.temperature)
+        if term.codes == "across" and "views" in known:  # the codes are its views
+            settings.setdefault("views", len(CODES_ACROSS) + (THIRD in self.model.heads))
         return settings
 
     def branches(self) -> dict[str, list[nn.Parameter]]:
@@ -223,6 +228,8 @@ class Learner(nn.Module):
         for name, term in self.config.terms.items():
             if "z_a" in self._inputs[name]:
                 heads |= dict.fromkeys(_heads_of(term))
+                if term.codes == "across" and "more" in self._inputs[name] and THIRD in self.model.heads:
+                    heads[THIRD] = None
         return list(heads)
 
     def _codes_of(self, inputs: frozenset[str]) -> list[str]:
@@ -294,14 +301,15 @@ def next_drawing(encoded: Encoded) -> Encoded:
 
 def _heads_of(term: TermConfig) -> tuple[str, ...]:
     """Heads of the two sides of a term."""
-    return ("geometry_across", "sequence_across") if term.codes == "across" else (f"{term.codes}_within",)
+    return tuple(f"{code}_across" for code in CODES_ACROSS) if term.codes == "across" else (f"{term.codes}_within",)
 
 
 def sides_of(parts: Parts, term: TermConfig, keep_more: bool) -> dict[str, Any]:
     """``z_a``, ``z_b`` and their like: two views of one code, or the two codes of the views.
 
-    Across the codes every view is a drawing of its own. Within one, an objective that takes further views gets them as
-    ``more``; for another, pairs of views stand below each other.
+    Across the codes every view is a drawing of its own, and an objective that takes more than two codes gets the third
+    as ``more``. Within one, an objective that takes further views gets them as ``more``; for another, pairs of views stand
+    below each other.
     """
     views = 1 + max(int(name.rpartition("/")[2]) for name in parts if name.rpartition("/")[2].isdecimal())
     heads = _heads_of(term)
@@ -312,6 +320,8 @@ def sides_of(parts: Parts, term: TermConfig, keep_more: bool) -> dict[str, Any]:
         of = [[parts[f"{prefix}{head}/{view}"] for view in range(views)] for head in heads]
         if term.codes == "across":
             sides[a], sides[b] = torch.cat(of[0]), torch.cat(of[1])
+            if keep_more and not prefix and f"{THIRD}/0" in parts:
+                sides["more"] = [torch.cat([parts[f"{THIRD}/{view}"] for view in range(views)])]
         elif keep_more or views == 2:
             sides[a], sides[b], *more = of[0]
             if more and not prefix:

@@ -140,6 +140,25 @@ def test_views_of_one_drawing_are_no_negatives_across_the_codes() -> None:
     assert float(learner.losses(parts, replace(FACTS, same=same))["x"]) < 1e-6
 
 
+@pytest.mark.parametrize("name, taken", [("cmc", True), ("nt-xent", True), ("clip", False)])
+def test_a_third_code_is_one_more_view_for_objectives_that_take_more_than_two(name: str, taken: bool) -> None:
+    config = settings(TermConfig(name, "across"), **{"encoder.pixels": 64})
+    seed_everything(1)
+    learner = Learner(DualEncoder(config.encoder), config, 20)
+    with_raster = [collate([encode(shape(i, v / 10), str(i), pixels=64) for i in range(B)]) for v in range(2)]
+    parts = learner.represent(Chunk(0, 0, tuple(with_raster)))
+    assert ("raster_across/0" in parts) == taken
+    value = learner.losses(parts, FACTS)["x"]
+    value.backward()
+    assert any(p.grad is not None and bool(p.grad.any()) for p in learner.model.raster.parameters()) == taken
+    if name == "nt-xent":  # the loss of three views, each of both views of a drawing
+        z = [torch.cat([parts[f"{code}_across/{v}"] for v in range(2)]) for code in ("geometry", "sequence", "raster")]
+        loss = objectives.build(name, width=48)
+        torch.testing.assert_close(value, loss(z_a=z[0], z_b=z[1], more=z[2:], same=FACTS.same.repeat(2, 2)))
+    if name == "cmc":
+        assert len(learner.objectives["x"].nce) == 3  # a bank for each code
+
+
 def test_temperature_of_the_run_reaches_terms_that_have_one() -> None:
     terms = {"a": TermConfig("nt-xent", "sequence"), "b": TermConfig("nt-xent", "sequence", temperature=0.5)}
     terms["c"] = TermConfig("variance", "sequence")
