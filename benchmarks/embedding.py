@@ -1,11 +1,7 @@
-"""Time of a learned model of the shipped size, reading not counted: codes, graph, and both.
-
-The weights are untrained: time does not depend on them.
-"""
+"""Time of the shipped model `base`, reading not counted: codes, graph, and both."""
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +12,11 @@ from benchmarks.codes import sheet
 from benchmarks.common import Goal, Result, Table, drawing_files, median_p95, processor_seconds
 from benchmarks.reading import synthetic_sheets
 from deepdxf import graph, reader
+from deepdxf.checkpoint import GRAPH, read_manifest
 from deepdxf.drawing import Drawing
+from deepdxf.encoders.config import EncoderConfig
 from deepdxf.errors import ReadError
-from deepdxf.learned import Learned
+from deepdxf.learned import BASE, Learned
 
 DRAWINGS = 200
 SIZES = (1_000, 4_000, 60_000)  # entities of the sheets of the last rows
@@ -36,19 +34,19 @@ def measure(corpus: Path | None) -> Result:
             drawings.append(reader.parse(content))
         except ReadError:
             continue
-    with tempfile.TemporaryDirectory() as folder:
-        learned, megabytes = _model(Path(folder) / "model")
-        learned.encode([sheet(SIZES[0])])
-        table = Table(
-            "Learned model, size base",
-            ("drawings", "entities, median", "codes, median ms", "p95 ms", "all, median ms", "p95 ms"),
-            note=f"Processor time of one thread, reading not counted, codes included in all; {len(drawings)} drawings "
-            f"spread over the corpus, or synthetic sheets, then sheets made like those of the codes' table. "
-            f"The graph is a file of {megabytes:.1f} MB.",
-        )
-        table.rows.append(_row("corpus" if corpus else "synthetic", drawings, learned))
-        for size in SIZES:
-            table.rows.append(_row(f"sheet of {size:,}", [sheet(size)], learned))
+    learned, settings = Learned(BASE, threads=1), read_manifest(BASE).encoder
+    megabytes = (BASE / GRAPH).stat().st_size / 1e6
+    learned.encode([sheet(SIZES[0])])
+    table = Table(
+        "Shipped model",
+        ("drawings", "entities, median", "codes, median ms", "p95 ms", "all, median ms", "p95 ms"),
+        note=f"Processor time of one thread, reading not counted, codes included in all; {len(drawings)} drawings "
+        f"spread over the corpus, or synthetic sheets, then sheets made like those of the codes' table. "
+        f"The graph is a file of {megabytes:.1f} MB.",
+    )
+    table.rows.append(_row("corpus" if corpus else "synthetic", drawings, learned, settings))
+    for size in SIZES:
+        table.rows.append(_row(f"sheet of {size:,}", [sheet(size)], learned, settings))
     median, p95, large = float(table.rows[0][4]), float(table.rows[0][5]), float(table.rows[-1][4])
     goals = [
         Goal("learned model: median of a drawing", median, MEDIAN_MS, "ms"),
@@ -59,21 +57,11 @@ def measure(corpus: Path | None) -> Result:
     return Result([table], goals)
 
 
-def _model(folder: Path) -> tuple[Learned, float]:
-    """An untrained model of the shipped size, and the megabytes of its graph."""
-    import torch
-
-    from deepdxf.checkpoint import GRAPH, save_model
-    from deepdxf.encoders.config import EncoderConfig
-    from deepdxf.encoders.dual import DualEncoder
-
-    torch.manual_seed(0)
-    save_model(DualEncoder(EncoderConfig(size="base")), folder)
-    return Learned(folder, threads=1), (folder / GRAPH).stat().st_size / 1e6
-
-
-def _row(name: str, drawings: list[Drawing], learned: Learned) -> tuple[str | float, ...]:
+def _row(name: str, drawings: list[Drawing], learned: Learned, settings: EncoderConfig) -> tuple[str | float, ...]:
     # copies: a drawing remembers what was once worked out of it
-    codes = [1e3 * processor_seconds(partial(graph.encode, replace(drawing), "")) for drawing in drawings]
+    def codes(drawing: Drawing) -> object:
+        return graph.encode(drawing, "", settings.limit, settings.blocks, settings.pixels)
+
+    alone = [1e3 * processor_seconds(partial(codes, replace(drawing))) for drawing in drawings]
     both = [1e3 * processor_seconds(partial(learned.encode, [replace(drawing)])) for drawing in drawings]
-    return (name, float(np.median([len(drawing) for drawing in drawings])), *median_p95(codes), *median_p95(both))
+    return (name, float(np.median([len(drawing) for drawing in drawings])), *median_p95(alone), *median_p95(both))
