@@ -21,6 +21,7 @@ from __future__ import annotations
 import csv
 import functools
 import hashlib
+import heapq
 import importlib
 import io
 import json
@@ -39,7 +40,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from deepdxf import inventory
+from deepdxf import inventory, metadata
 from deepdxf.batch import progress_bar, read_many
 from deepdxf.descriptor import Strokes
 from deepdxf.drawing import Drawing, EntityClass
@@ -48,6 +49,8 @@ from deepdxf.encoder import load as load_encoder
 from deepdxf.errors import ArchiveError, DeepDXFError, EncoderError, ReadError
 from deepdxf.files import Files, find_files, is_below, portable, without_path
 from deepdxf.fingerprint import canonical_hash
+from deepdxf.marks import tag_of
+from deepdxf.metadata import Lookup
 from deepdxf.summary import Summary, one_line, summarise
 from deepdxf.turn import straightened, turn_of
 from deepdxf.verify import BEHIND, Verification, pack, sketch, unpack, verified_scores
@@ -102,8 +105,13 @@ def _add_turn(db: Any) -> None:
     _ensure_column(db, "turn", "double")
 
 
+def _add_meta(db: Any) -> None:
+    """Format 6: what tables of others say of drawings; the import of a table fills it in."""
+    _ensure_column(db, "meta", "string")
+
+
 # MIGRATIONS[i] turns the tables of format i + 1 into those of format i + 2.
-MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry, _add_sketch, _add_strokes, _add_turn)
+MIGRATIONS: tuple[Callable[[Any], None], ...] = (_add_geometry, _add_sketch, _add_strokes, _add_turn, _add_meta)
 
 # Marks a table's key, which the database watches: of two processes that insert one at once, the second updates.
 KEY = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-primary-key:position": "1"}
@@ -111,6 +119,9 @@ KEY = {"lance-schema:unenforced-primary-key": "true", "lance-schema:unenforced-p
 # Side table: vectors and sketches of drawings that are turned (`turn.turn_of`), laid level. A row counts while its hash is
 # that of the drawing's row, so that it may be written before that, and left when the drawing changes.
 LEVEL = "level"
+
+# Side table: rows of tables that were imported (`metadata.Row`); what they say of a drawing is in its column `meta`.
+METADATA = "metadata"
 
 # ids that are asked for in one filter
 IDS_AT_ONCE = 400
@@ -589,6 +600,9 @@ class Archive:
         schema = self._table.schema
         touched = {row["id"]: row for row in rows if "status" not in row}
         full = [{**self._empty_row(), **row} for row in rows if "status" in row]
+        lookup = self._lookup() if full else Lookup()
+        for row in full:
+            row["meta"] = metadata.pack(lookup.values(row))
         if touched:
             old = self._select(schema.names, f"id IN ({', '.join(map(quote, touched))})").to_pylist()
             full += [{**row, **touched[row["id"]]} for row in old]
@@ -606,6 +620,94 @@ class Archive:
         with database_errors(self.address):
             # its conflicts with other writers are retried by the database
             self._table.merge_insert("id").when_matched_update_all().when_not_matched_insert_all().execute(data)
+
+    def _lookup(self) -> Lookup:
+        """What was imported of tables."""
+        with database_errors(self.address):
+            if METADATA not in self._db.list_tables().tables:
+                return Lookup()
+            kept = self._db.open_table(METADATA).search().to_arrow().to_pylist()
+        kept.sort(key=lambda row: (row["number"], row["key"]))
+        return Lookup.of(metadata.Row(row["by"], row["written"], json.loads(row["values"])) for row in kept)
+
+    def join(
+        self, table: metadata.Table, key: str, by: str = metadata.ANY, *, replace: bool = False, dry_run: bool = False
+    ) -> metadata.Joined:
+        """Import a table: keep its rows, and note on every drawing what they say of it.
+
+        Args:
+            key: the column that says which drawing a row is about.
+            by: what it names, see `metadata`: ``any``, or ``field:TAG``.
+            replace: forget what was imported before.
+            dry_run: only tell what would be.
+
+        Raises:
+            ArchiveError: the table has no such column, or the archive cannot be written.
+        """
+        pa = _arrow()
+        column = next((name for name in table.columns if name.casefold() == key.casefold()), None)
+        if column is None:
+            raise ArchiveError(f"the table has no column {key!r}; it has {', '.join(table.columns)}")
+        if by != metadata.ANY:
+            by = metadata.FIELD + tag_of(by.removeprefix(metadata.FIELD))
+        rows = [metadata.Row(by, row[column], row) for row in table.rows if column in row]
+        lookup = Lookup() if replace else self._lookup()
+        for row in rows:
+            lookup.add(row)
+        own = Lookup.of(rows)
+        drawings = self.records(None, ("path", "root", "field", "meta"))
+        matched: dict[str, list[str]] = {}
+        without, changed = [], []
+        for drawing in drawings:
+            found = own.find(drawing)
+            if not found:
+                without.append(drawing["path"])
+            for row in found:
+                matched.setdefault(metadata.fold_key(row.key), []).append(drawing["path"])
+            if (text := metadata.pack(lookup.values(drawing))) != drawing["meta"]:
+                changed.append((drawing["id"], text))
+        if not dry_run:
+            self._keep(lookup, replace)
+            columns = [pa.array([row[i] for row in changed], pa.string()) for i in (0, 1)]
+            fields = [self._table.schema.field("id"), self._table.schema.field("meta")]
+            with database_errors(self.address):
+                if changed:
+                    data = pa.table(columns, schema=pa.schema(fields))
+                    self._table.merge_insert("id").when_matched_update_all().execute(data)
+        counts = Counter(metadata.fold_key(row.key) for row in rows)
+        written = {metadata.fold_key(row.key): row.key for row in rows}
+        return metadata.Joined(
+            len(table.rows),
+            table.columns,
+            {written[key]: tuple(sorted(paths)) for key, paths in sorted(matched.items())},
+            tuple(written[key] for key in written if key not in matched),
+            tuple(sorted(without)),
+            tuple(written[key] for key, count in counts.items() if count > 1),
+            len(table.rows) - len(rows),
+            len(changed),
+        )
+
+    def _keep(self, lookup: Lookup, replace: bool) -> None:
+        """Commit the rows of tables."""
+        pa = _arrow()
+        schema = metadata_schema()
+        kept = self.side_table(METADATA, schema)
+        rows = [
+            {
+                "key": f"{by}\n{key}",
+                "by": by,
+                "written": row.key,
+                "values": metadata.to_json(row.values),
+                "number": number,
+            }
+            for number, ((by, key), row) in enumerate(lookup.rows.items())
+        ]
+        data = pa.Table.from_pylist(rows, schema)
+        with database_errors(self.address):
+            if replace:
+                kept.add(data, mode="overwrite")
+            elif rows:
+                kept.merge_insert("key").when_matched_update_all().when_not_matched_insert_all().execute(data)
 
     def _write_level(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Commit rows of `LEVEL`."""
@@ -1045,16 +1147,16 @@ class Archive:
             conditions.append(compile_where(where))
         columns = ["id", "path", "root", "folded", "text", "field"]
         found = self._select(columns, " AND ".join(conditions), self._facts_table())
-        scored = []  # −score, id, row of `found`, number of the best line in its `folded`
-        for row, (id, folded) in enumerate(zip(found["id"].to_pylist(), found["folded"].to_pylist(), strict=True)):
-            shares = _shares(wanted, folded.split("\n"))
-            share = max(shares)
-            scored.append((-round(share, SCORE_DECIMALS), id, row, shares.index(share)))
-        scored = sorted(scored)[:k]
+        share_of = functools.cache(functools.partial(_share, wanted))  # many drawings have the same lines
+        texts = zip(found["id"].to_pylist(), found["folded"].to_pylist(), strict=True)
+        best = heapq.nsmallest(
+            k, [(-max(map(share_of, folded.split("\n"))), id, row) for row, (id, folded) in enumerate(texts)]
+        )
         hits = []
-        for (score, id, _, number), values in zip(
-            scored, found.take([row for _, _, row, _ in scored]).to_pylist() if scored else [], strict=True
+        for (score, id, _), values in zip(
+            best, found.take([row for _, _, row in best]).to_pylist() if best else [], strict=True
         ):
+            number = [share_of(line) for line in values["folded"].split("\n")].index(-score)
             # the same order as `summary_columns` folds them in
             name, fields = values["path"].rsplit("/", 1)[-1], (field.split("=", 1)[-1] for field in values["field"])
             match = [name, *values["text"], *fields][number]
@@ -1104,15 +1206,10 @@ def encoder_of(archive: Archive) -> Encoder:
     return load_encoder(encoder_name(archive))
 
 
-def _shares(words: Sequence[str], lines: Sequence[str]) -> list[float]:
-    """Share of each line, spaces not counted, that the words in it make up."""
-    found = [0] * len(lines)
-    for word in words:
-        found = [length + len(word) if word in line else length for length, line in zip(found, lines, strict=True)]
-    return [
-        min(1.0, length / (len(line) - line.count(" "))) if length else 0.0
-        for length, line in zip(found, lines, strict=True)
-    ]
+def _share(words: Sequence[str], line: str) -> float:
+    """Share of a line, spaces not counted, that the words in it make up."""
+    length = sum(len(word) for word in words if word in line)
+    return round(min(1.0, length / (len(line) - line.count(" "))), SCORE_DECIMALS) if length else 0.0
 
 
 def _failed_row(path: str, error: str) -> dict[str, Any]:
@@ -1149,6 +1246,15 @@ def _schema(dim: int) -> pa.Schema:
             pa.field("thumbnail", pa.binary()),
             pa.field("vector", pa.list_(pa.float32(), dim)),
         ]
+    )
+
+
+def metadata_schema() -> pa.Schema:
+    """Columns of the table `METADATA`."""
+    pa = _arrow()
+    texts = [pa.field(name, pa.string()) for name in ("by", "written", "values")]
+    return pa.schema(
+        [pa.field("key", pa.string(), nullable=False, metadata=KEY), *texts, pa.field("number", pa.int64())]
     )
 
 
