@@ -102,13 +102,21 @@ def drop_output() -> None:
 
 def inspect(arguments: Arguments) -> int:
     """What is in a drawing, and what the reader had to repair, leave out or ignore."""
-    from deepdxf.reader import read
+    from deepdxf.clean import find, places
+    from deepdxf.reader import read, spaces
     from deepdxf.summary import summarise
 
+    if arguments.layouts:
+        sizes = spaces(arguments.file)
+        if arguments.json:
+            return print_json({"file": str(arguments.file), "spaces": sizes})
+        print_pairs({name: f"{size} entities" for name, size in sizes.items()})
+        return 0
     drawing = read(arguments.file, space=arguments.space)
-    summary = summarise(drawing)
+    summary, dirt = summarise(drawing), find(drawing)
     if arguments.json:
-        return print_json({"file": str(arguments.file), **summary.to_dict(), "frame": drawing.frame.tolist()})
+        document = {"file": str(arguments.file), **summary.to_dict(), "frame": drawing.frame.tolist()}
+        return print_json({**document, "dirt": dirt.counts, "dirty_places": places(drawing, dirt)})
     release = f"(release {RELEASES[summary.version]})" if summary.version in RELEASES else ""
     version = " ".join(filter(None, (summary.format.upper(), summary.version, release)))
     counts = [f"{n} {name}" for name, n in summary.counts.items()]
@@ -126,11 +134,22 @@ def inspect(arguments: Arguments) -> int:
             "dimensions": counted([number(value, 6) for value in summary.dimensions]),
             "title block": listed(f"{tag}={value}" for tag, value in summary.fields),
             "ignored": listed(f"{n} {name}" for name, n in summary.ignored.items()),
+            "dirt": listed(DIRT[kind].format(count) for kind, count in dirt.counts.items()),
             "problems": listed(f"{code} ({count}: {message})" for code, message, count in summary.problems),
         }
     )
     return 0
 
+
+# What people call dirt, by the kinds of `clean`
+DIRT = {
+    "double": "{} drawn twice",
+    "covered": "{} lines within another",
+    "empty": "{} of no length",
+    "repeated": "{} vertices repeated",
+    "straight": "{} vertices where nothing bends",
+    "continued": "{} lines that continue another",
+}
 
 # What people call the versions of the format
 RELEASES = {
@@ -152,7 +171,12 @@ def encode(arguments: Arguments) -> int:
     from deepdxf.embed import encode_files
 
     done, failed = encode_files(
-        arguments.paths, arguments.out, arguments.format, workers=arguments.workers, quiet=arguments.quiet
+        arguments.paths,
+        arguments.out,
+        arguments.format,
+        space=arguments.space,
+        workers=arguments.workers,
+        quiet=arguments.quiet,
     )
     text = f"{len(done)} drawings encoded into {arguments.out}"
     cut = {name: rows for name, (_, rows) in done.items() if rows}
@@ -171,7 +195,8 @@ def embed(arguments: Arguments) -> int:
     from deepdxf.files import check_writable, replacing
 
     check_writable(arguments.out)
-    result = embed_files(arguments.paths, arguments.encoder, workers=arguments.workers, quiet=arguments.quiet)
+    options = {"space": arguments.space, "workers": arguments.workers, "quiet": arguments.quiet}
+    result = embed_files(arguments.paths, arguments.encoder, **options)
     with replacing(arguments.out) as partial, partial.open("wb") as stream:
         np.savez(stream, files=np.array(result.files, np.str_), vectors=result.vectors)
     shape = list(result.vectors.shape)
@@ -284,7 +309,7 @@ def searched(arguments: Arguments) -> tuple[Archive, list[Hit], list[dict[str, A
         switches = switches_of(arguments)
         limits = {"min_score": arguments.min_score, "where": arguments.where}
         asked = (archive, arguments.file, arguments.id, switches, arguments.k)
-        hits, drawing = similar(*asked, verify=not arguments.no_verify, **limits)
+        hits, drawing = similar(*asked, space=arguments.space, verify=not arguments.no_verify, **limits)
         note = describe(switches)
         if not arguments.no_verify:
             note += ", hits verified by the strokes they share"
@@ -313,12 +338,14 @@ def similar(
     k: int,
     *,
     verify: bool = True,
+    space: str = "auto",
     **limits: Any,
 ) -> tuple[list[Hit], Drawing | None]:
     """The drawings most similar to a file, or to the one of the archive with an id, without itself.
 
     Args:
         verify: whether the first hits are verified.
+        space: of a file, see `reader.read`.
         limits: ``min_score`` and ``where`` of `Archive.search`.
 
     Returns:
@@ -339,7 +366,7 @@ def similar(
         assert file is not None
         own = id or drawing_id(os.path.abspath(file))
         search_encoder = encoder_of(archive)
-        drawing = reader.read(file)
+        drawing = reader.read(file, space=space)
         vectors = search_encoder.query(drawing, switches)
     if not vectors.any():
         raise DeepDXFError(f"{file or id}: the drawing has nothing in it to search by")
@@ -607,7 +634,7 @@ def print_hits(rows: Sequence[Mapping[str, Any]]) -> None:
         drawing = Text(shown(path + match))
         status = [row["status"]] if with_status else []
         same = [f"{row['same_part']:.0%}" if "same_part" in row else ""] if with_same else []
-        table.add_row(str(row["rank"]), f"{row['score']:.3f}", *same, drawing, size, entities, *status)
+        table.add_row(str(row["rank"]), f"{row['score']:.3f}", *same, drawing, size, entities, *status, *values)
     # lines of a file or a pipe are as long as they need to be
     Console(width=None if sys.stdout.isatty() else 100_000).print(table)
 
@@ -653,6 +680,14 @@ def parser() -> argparse.ArgumentParser:
             "--seed", type=int, default=0, metavar="S", help="another number, other drawings (default: %(default)s)"
         )
 
+    def space_option(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--space",
+            default="auto",
+            metavar="NAME",
+            help="auto, model, paper, or the name of a layout (default: %(default)s)",
+        )
+
     def verify_option(made: argparse.ArgumentParser) -> None:
         made.add_argument(
             "--no-verify", action="store_true", help="rank by the vectors alone: do not lay the first hits on the query"
@@ -665,13 +700,10 @@ def parser() -> argparse.ArgumentParser:
             "--rotated", action="store_true", help="a drawing turned by any angle is as good; a detail by right angles"
         )
 
-    made = command("inspect", inspect, "deepdxf inspect bracket.dxf\ndeepdxf inspect sheet.dwg --space paper --json")
-    made.add_argument("file", type=Path, metavar="FILE", help="the drawing")
-    made.add_argument(
-        "--space",
-        default="auto",
-        metavar="NAME",
-        help="auto, model, paper, or the name of a layout (default: %(default)s)",
+    made = command(
+        "inspect",
+        inspect,
+        "deepdxf inspect bracket.dxf\ndeepdxf inspect sheet.dwg --layouts\ndeepdxf inspect sheet.dwg --space Layout1 --json",
     )
 
     made = command(
@@ -681,12 +713,16 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the codes")
     workers_option(made)
     made.add_argument(
+    made.add_argument("file", type=Path, metavar="FILE", help="the drawing")
+    space_option(made)
+    made.add_argument("--layouts", action="store_true", help="list model space and the layouts instead")
         "--format",
         choices=("npz", "h5"),
         default="npz",
         help="npz: both codes; h5: the classic sequence matrix `dxf_vec`",
     )
 
+    space_option(made)
     made = command(
         "embed", embed, "deepdxf embed drawings --out vectors.npz\ndeepdxf embed a.dxf b.dwg --out two.npz --json"
     )
@@ -701,6 +737,7 @@ def parser() -> argparse.ArgumentParser:
         "deepdxf index drawings --archive my-archive\n"
         "deepdxf index drawings --archive my-archive --prune --report files.csv",
     )
+    space_option(made)
     made.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files and folders")
     archive_option(made)
     encoder_option(made)
@@ -740,6 +777,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-k", type=positive, default=10, metavar="K", help="number of hits (default: %(default)s)")
     made.add_argument("--min-score", type=finite, metavar="S", help="the lowest score of a hit")
     made.add_argument("--where", metavar="FILTER", help="only drawings that pass; see docs/filters.md")
+    space_option(made)
     made.add_argument("--html", type=Path, metavar="FILE", help="write a gallery with pictures")
     made.add_argument("--csv", type=Path, metavar="FILE", help="write the hits as CSV")
     cli_archive.part_options(made)
@@ -757,7 +795,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--where", metavar="FILTER", help="all drawings that pass; see docs/filters.md")
     made.add_argument("--dry-run", action="store_true", help="only list them")
 
-    cli_compare.add_command(command, encoder_option, positive_number)
+    cli_compare.add_command(command, encoder_option, space_option, positive_number)
 
     made = command(
         "evaluate",

@@ -33,7 +33,7 @@ def compare(arguments: Arguments) -> int:
         from deepdxf.report import need_excel
 
         need_excel()
-    a, b = reader.read(arguments.a), reader.read(arguments.b)
+    a, b = (reader.read(path, space=arguments.space) for path in (arguments.a, arguments.b))
     result = compare_drawings(
         a,
         b,
@@ -202,6 +202,7 @@ FILES = {
 def add_command(
     command: Command,
     encoder_option: Callable[[argparse.ArgumentParser], None],
+    space_option: Callable[[argparse.ArgumentParser], None],
     positive_number: Callable[[str], float],
 ) -> None:
     """Add ``compare`` to the parser; the options that other commands have too are given."""
@@ -228,3 +229,4 @@ def add_command(
     made.add_argument("--mirrored", action="store_true", help="A may be mirrored")
     made.add_argument("--rotated", action="store_true", help="A may be turned, by any angle")
     encoder_option(made)
+    space_option(made)

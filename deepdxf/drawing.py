@@ -129,7 +129,7 @@ class Drawing:
     space: str  # "model" or the name of the layout
     format: str  # "dxf", "dwg"
     version: str  # "AC1032" …
-    reader: str  # "cadkit" (fast), "ezdxf" or "ezdxf.recover" (careful)
+    reader: str  # "cadkit" (fast), "ezdxf" or "ezdxf.recover" (careful); "converter, …" by way of a converter
     fields: tuple[tuple[str, str], ...] = ()  # (tag, value) of block attributes: title-block fields
     problems: tuple[Problem, ...] = ()
     ignored: Mapping[str, int] = field(default_factory=dict)  # DXF type -> count of entities left out

@@ -96,9 +96,10 @@ class _Embed:
     encoder: str
     switches: Switches
     sketches: bool
+    space: str
 
     def __call__(self, item: tuple[str, str]) -> _Done:
-        drawing = read(item[0])
+        drawing = read(item[0], space=self.space)
         start = time.perf_counter()
         vector = _shared(self.encoder).encode([drawing])[0]
         done = _Done(vector, len(drawing), 1000.0 * (time.perf_counter() - start))
@@ -133,6 +134,7 @@ def embed_files(
     *,
     switches: Switches | None = None,
     sketches: bool = False,
+    space: str = "auto",
     workers: int | None = None,
     timeout_s: float = 120.0,
     memory_mb: int = 2000,
@@ -145,6 +147,7 @@ def embed_files(
         name: encoder, see `encoder.ENCODERS`.
         switches: if given and not the plain ones, query vectors under them are made too.
         sketches: whether to make what hits are verified by.
+        space: that is read of each file, see `reader.read`.
         workers, timeout_s, memory_mb, quiet: see `for_each_file`.
 
     Raises:
@@ -152,7 +155,7 @@ def embed_files(
         DeepDXFError: as `for_each_file`.
     """
     dim = encoder.load(name).dim  # fails here, not in every worker
-    work = _Embed(name, switches or Switches(), sketches)
+    work = _Embed(name, switches or Switches(), sketches, space)
     done, failed = for_each_file(
         paths, work, "encoding", workers=workers, timeout_s=timeout_s, memory_mb=memory_mb, quiet=quiet
     )
@@ -180,11 +183,12 @@ class _Encode:
 
     out: Path
     format: Format
+    space: str
 
     def __call__(self, item: tuple[str, str]) -> tuple[str, int]:
         path, name = item
         target = self.out / f"{name}.{self.format}"
-        drawing = read(path)
+        drawing = read(path, space=self.space)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -203,6 +207,7 @@ def encode_files(
     out: Path,
     format: Format = "npz",
     *,
+    space: str = "auto",
     workers: int | None = None,
     timeout_s: float = 120.0,
     memory_mb: int = 2000,
@@ -214,6 +219,7 @@ def encode_files(
         paths: files and folders.
         out: folder for the files; made if it is not there.
         format: ``npz``: all codes, see `graph.DrawingCode`; ``h5``: the classic sequence matrix, see `write_h5`.
+        space: that is read of each file, see `reader.read`.
         workers, timeout_s, memory_mb, quiet: see `for_each_file`.
 
     Returns:
@@ -229,7 +235,7 @@ def encode_files(
         raise DeepDXFError(f"cannot make the folder {out}: {error.strerror or error}; name another") from error
     return for_each_file(
         paths,
-        _Encode(out, format),
+        _Encode(out, format, space),
         "encoding",
         workers=workers,
         timeout_s=timeout_s,

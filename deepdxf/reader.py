@@ -32,6 +32,7 @@ from pathlib import Path
 
 import cadkit
 
+from deepdxf import converter
 from deepdxf.drawing import Drawing, Problem
 from deepdxf.errors import ReadError
 from deepdxf.reader_bytes import (
@@ -89,6 +90,29 @@ def read(path: str | Path, *, space: str = "auto", limits: Limits | None = None)
         raise ReadError(f"{path}: {error}") from error.__cause__
 
 
+class _Listed(Exception):
+    """Raised in place of reading on where only the spaces were asked for."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self.sizes = sizes
+
+
+_LIST = "\0list"  # a space that no file has: its spaces are only listed
+
+
+def spaces(path: str | Path, *, limits: Limits | None = None) -> dict[str, int]:
+    """Entities in each space of a file, blocks not expanded, by name: ``model``, then the layouts.
+
+    Raises:
+        ReadError: as `read`.
+    """
+    try:
+        read(path, space=_LIST, limits=limits)
+    except _Listed as listed:
+        return listed.sizes
+    raise AssertionError("a space was read though only a list was asked for")
+
+
 def load(path: Path, limits: Limits) -> bytes:
     """Bytes of a file, decompressed if gzip'd."""
     try:
@@ -137,7 +161,7 @@ def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, car
             raise ReadError(f"not a DXF or DWG drawing but {what}")
     size = len(data)
     if data[:2] == b"AC" and data[:4] != b"ACIS" and b"\n" not in data[:6]:
-        return parse_fast(Content(data, size), Table(), space, limits)
+        return parse_dwg(data, space, limits)
     is_binary = data.startswith(BINARY_DXF)
     content: Content | None = None
     attempts = [parse_careful] if careful else [parse_fast, parse_careful, parse_what_is_left]
@@ -153,6 +177,21 @@ def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, car
         except ReadError as error:
             failure = error
     raise failure
+
+
+def parse_dwg(data: bytes, space: str, limits: Limits) -> Drawing:
+    """A drawing from a DWG file; where the reader refuses it, by way of the user's converter, if there is one."""
+    try:
+        return parse_fast(Content(data, len(data)), Table(), space, limits)
+    except ReadError as refused:
+        if not converter.command():
+            raise
+        try:
+            drawing = parse(converter.convert(data, limits.file_bytes), space=space, limits=limits)
+        except ReadError as error:
+            raise ReadError(f"{refused}; {error}") from error
+        version = data[:6].decode("ascii", "replace")
+        return replace(drawing, format="dwg", version=version, reader=f"converter, {drawing.reader}")
 
 
 TEXT_HEAD = 4096  # bytes at the start that tell nearly every file from an empty one
@@ -211,7 +250,10 @@ def parse_fast(content: Content, table: Table, space: str, limits: Limits, *, lo
     except cadkit.UnknownFormatError as error:
         if data[:2] == b"AC":
             version = data[:6].decode("ascii", "replace")
-            raise ReadError(f"a DWG of version {version}, which cannot be read (R13 and later can)") from error
+            raise ReadError(
+                f"a DWG of version {version}, which cannot be read (R13 and later can, "
+                f"others with a converter in {converter.VARIABLE})"
+            ) from error
         raise ReadError("not a DXF or DWG drawing") from error
     except (cadkit.CadkitError, msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise ReadError(f"cannot be read ({one_line(error)})") from error
@@ -288,6 +330,8 @@ CAREFUL_SHARE = 1 / 8  # of the limits that the careful reader may take: it is s
 
 def choose_space(space: str, sizes: dict[str, int]) -> str:
     """Name of the space to read, from the entities in each."""
+    if space == _LIST:
+        raise _Listed({"model": sizes.get("model", 0)} | sizes)
     papers = {name: size for name, size in sizes.items() if name != "model"}
     fullest = max(papers, key=lambda name: papers[name], default=None)
     if space == "model" or (space == "auto" and (sizes.get("model", 0) > 0 or fullest is None or papers[fullest] == 0)):

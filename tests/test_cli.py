@@ -32,6 +32,7 @@ from deepdxf.encoder import ENCODERS, load
 from deepdxf.errors import EncoderError
 from deepdxf.where import COLUMNS, compile_where
 from tests import dxf
+from tests.test_reader import two_spaces
 
 ROOT = Path(cli.__file__).parents[1]
 COMMANDS = next(a for a in parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
@@ -223,6 +224,31 @@ def test_inspect_tells_the_problems(run: Any, tmp_path: Path) -> None:
     file = write(tmp_path / "cut.dxf", dxf.encode(dxf.document(dxf.line(0, 0, 10, 5) * 3))[:-40])
     assert re.search(r"^problems .*truncated \(1: ", run("inspect", file).out, re.MULTILINE)
     assert [code for code, _, _ in run("inspect", file, "--json").json["problems"]] == ["truncated"]
+
+
+def test_inspect_lists_dirt(run: Any, tmp_path: Path) -> None:
+    lines = dxf.line(0, 0, 10, 5) + dxf.line(10, 5, 0, 0) + dxf.line(3, 3, 3, 3)
+    file = write(tmp_path / "dirty.dxf", dxf.encode(dxf.document(lines)))
+    assert re.search(r"^dirt +1 drawn twice, 1 of no length$", run("inspect", file).out, re.MULTILINE)
+    found = run("inspect", file, "--json").json
+    assert found["dirt"] == {"double": 1, "empty": 1}
+    assert [place["kind"] for place in found["dirty_places"]] == ["double", "empty"]
+
+
+def test_layouts_are_listed_and_read(run: Any, tmp_path: Path) -> None:
+    file = write(tmp_path / "sheet.dxf", two_spaces(True))
+    assert run("inspect", file, "--layouts", "--json").json["spaces"] == {"model": 1, "Layout1": 2, "Second": 1}
+    assert re.search(r"^Layout1 +2 entities$", run("inspect", file, "--layouts").out, re.MULTILINE)
+    assert run("inspect", file, "--space", "Layout1", "--json").json["entities"] == 2
+    assert run("compare", file, file, "--space", "Layout1", "--json").json["classes"].keys() == {"CIRCLE"}
+    vectors = {}
+    for space in ("model", "Layout1", "paper"):
+        out = tmp_path / f"{space}.npz"
+        assert run("embed", file, "--out", out, "--space", space, "--workers", 1).code == 0
+        vectors[space] = np.load(out)["vectors"][0]
+    assert np.array_equal(vectors["Layout1"], vectors["paper"]) and not np.allclose(vectors["model"], vectors["paper"])
+    result = run("embed", file, "--out", tmp_path / "no.npz", "--space", "Third", "--workers", 1)
+    assert result.code == 1 and "no layout 'Third'" in result.err
 
 
 def test_encoders(run: Any) -> None:

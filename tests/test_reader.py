@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.errors import ReadError
-from deepdxf.reader import parse, read
+from deepdxf.reader import parse, read, spaces
 from deepdxf.reader_bytes import binary_to_ascii
 from deepdxf.table import Limits
 from deepdxf.text import decode_characters
@@ -445,6 +445,16 @@ def test_spaces(careful: bool) -> None:
     assert parse(two_spaces(True), space="Second", careful=careful).dxftypes == ("POINT",)
     with pytest.raises(ReadError, match="no layout 'Third'; there are 'model'"):
         parse(two_spaces(True), space="Third", careful=careful)
+
+
+def test_spaces_are_listed(tmp_path):
+    path = tmp_path / "sheet.dxf"
+    path.write_bytes(two_spaces(True))
+    assert spaces(path) == {"model": 1, "Layout1": 2, "Second": 1}
+    path.write_bytes(two_spaces(False))
+    assert list(spaces(path)) == ["model", "Layout1", "Second"]
+    with pytest.raises(ReadError, match="no such file"):
+        spaces(tmp_path / "none.dxf")
 
 
 @both
