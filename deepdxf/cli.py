@@ -337,15 +337,15 @@ def similar(
     switches: Switches,
     k: int,
     *,
-    verify: bool = True,
     space: str = "auto",
+    verify: bool = True,
     **limits: Any,
 ) -> tuple[list[Hit], Drawing | None]:
     """The drawings most similar to a file, or to the one of the archive with an id, without itself.
 
     Args:
-        verify: whether the first hits are verified.
         space: of a file, see `reader.read`.
+        verify: whether the first hits are verified.
         limits: ``min_score`` and ``where`` of `Archive.search`.
 
     Returns:
@@ -672,20 +672,20 @@ def parser() -> argparse.ArgumentParser:
             "--encoder", default="descriptor", metavar="NAME", help="see `deepdxf encoders` (default: %(default)s)"
         )
 
-    def workers_option(made: argparse.ArgumentParser) -> None:
-        made.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
-
-    def seed_option(made: argparse.ArgumentParser) -> None:
-        made.add_argument(
-            "--seed", type=int, default=0, metavar="S", help="another number, other drawings (default: %(default)s)"
-        )
-
     def space_option(made: argparse.ArgumentParser) -> None:
         made.add_argument(
             "--space",
             default="auto",
             metavar="NAME",
             help="auto, model, paper, or the name of a layout (default: %(default)s)",
+        )
+
+    def workers_option(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--workers", type=positive, metavar="N", help="processes (default: one a core)")
+
+    def seed_option(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--seed", type=int, default=0, metavar="S", help="another number, other drawings (default: %(default)s)"
         )
 
     def verify_option(made: argparse.ArgumentParser) -> None:
@@ -705,30 +705,31 @@ def parser() -> argparse.ArgumentParser:
         inspect,
         "deepdxf inspect bracket.dxf\ndeepdxf inspect sheet.dwg --layouts\ndeepdxf inspect sheet.dwg --space Layout1 --json",
     )
+    made.add_argument("file", type=Path, metavar="FILE", help="the drawing")
+    space_option(made)
+    made.add_argument("--layouts", action="store_true", help="list model space and the layouts instead")
 
     made = command(
         "encode", encode, "deepdxf encode drawings --out codes\ndeepdxf encode a.dxf --out codes --format h5"
     )
     made.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files and folders")
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder for the codes")
+    space_option(made)
     workers_option(made)
     made.add_argument(
-    made.add_argument("file", type=Path, metavar="FILE", help="the drawing")
-    space_option(made)
-    made.add_argument("--layouts", action="store_true", help="list model space and the layouts instead")
         "--format",
         choices=("npz", "h5"),
         default="npz",
         help="npz: both codes; h5: the classic sequence matrix `dxf_vec`",
     )
 
-    space_option(made)
     made = command(
         "embed", embed, "deepdxf embed drawings --out vectors.npz\ndeepdxf embed a.dxf b.dwg --out two.npz --json"
     )
     made.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files and folders")
     made.add_argument("--out", type=Path, required=True, metavar="FILE.npz", help="the file to write")
     encoder_option(made)
+    space_option(made)
     workers_option(made)
 
     made = command(
@@ -737,7 +738,6 @@ def parser() -> argparse.ArgumentParser:
         "deepdxf index drawings --archive my-archive\n"
         "deepdxf index drawings --archive my-archive --prune --report files.csv",
     )
-    space_option(made)
     made.add_argument("paths", type=Path, nargs="+", metavar="PATH", help="files and folders")
     archive_option(made)
     encoder_option(made)
@@ -769,6 +769,7 @@ def parser() -> argparse.ArgumentParser:
         "deepdxf search sheet.dxf --part --box 20,10,80,60 --rotated --archive my-archive --html hits.html",
     )
     made.add_argument("file", type=Path, nargs="?", metavar="FILE", help="the drawing to search for")
+    space_option(made)
     archive_option(made)
     made.add_argument(
         "--id", metavar="ID", help="search for a drawing of the archive; ids stand in --json, --csv and --html"
@@ -777,7 +778,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-k", type=positive, default=10, metavar="K", help="number of hits (default: %(default)s)")
     made.add_argument("--min-score", type=finite, metavar="S", help="the lowest score of a hit")
     made.add_argument("--where", metavar="FILTER", help="only drawings that pass; see docs/filters.md")
-    space_option(made)
     made.add_argument("--html", type=Path, metavar="FILE", help="write a gallery with pictures")
     made.add_argument("--csv", type=Path, metavar="FILE", help="write the hits as CSV")
     cli_archive.part_options(made)

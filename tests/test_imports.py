@@ -55,7 +55,7 @@ LAYERS = (
     ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary"),
     ("reader_codes", "reader_bytes"),
     ("table",),
-    ("geometry", "text", "files", "watch", "sampler", "objectives", "projection", "whitening"),
+    ("geometry", "text", "files", "converter", "watch", "sampler", "objectives", "projection", "whitening"),
     ("drawing",),
     ("errors", "__init__"),
 )
