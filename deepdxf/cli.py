@@ -277,12 +277,13 @@ def search(arguments: Arguments) -> int:
     if arguments.html:
         write_gallery(arguments.html, archive, card(), hits, note)
     if arguments.csv:
+        from deepdxf.metadata import flat
         from deepdxf.report import write_csv
 
-        write_csv(arguments.csv, rows)
+        write_csv(arguments.csv, flat(rows))
     if arguments.json:
         return print_json({"query": str(arguments.file or arguments.id or arguments.text), "hits": rows})
-    print_hits(rows)
+    print_hits(rows, arguments.columns or ())
     if arguments.text is None and rows and not any(row.get("same_part", 1.0) >= LIKELY for row in rows):
         print("no hit is likely the same part; drawings that contain the query as a detail are found with --part")
     if arguments.html:
@@ -391,7 +392,7 @@ def complain_of_unverified(archive: Archive, hits: Sequence[Hit]) -> None:
 
 
 LIKELY = 0.5  # share of pairs that are the same part, below which a search for a part of a drawing is suggested
-ROW_COLUMNS = ("status", "entities", "width_mm", "height_mm", "width", "height", "layer")
+ROW_COLUMNS = ("status", "entities", "width_mm", "height_mm", "width", "height", "layer", "meta")
 ROWS_AT_ONCE = 400  # ids that a filter can hold
 
 
@@ -409,6 +410,8 @@ LENGTH_DECIMALS = 6  # beyond them there is but the error of the arithmetic
 
 def hit_row(rank: int, hit: Hit, record: Mapping[str, Any]) -> dict[str, Any]:
     """A hit as a row of tables and files."""
+    from deepdxf import metadata
+
     lengths = ("width_mm", "height_mm", "width", "height")
     row: dict[str, Any] = {"rank": rank, "score": hit.score, "path": hit.path, "id": hit.id, "root": hit.root}
     if hit.match:
@@ -417,7 +420,8 @@ def hit_row(rank: int, hit: Hit, record: Mapping[str, Any]) -> dict[str, Any]:
         row["overlap"] = hit.overlap
     row |= {"status": record["status"], "entities": record["entities"]}
     row |= {name: None if record[name] is None else round(record[name], LENGTH_DECIMALS) for name in lengths}
-    return row | {"layers": list(record["layer"] or ())}
+    row |= {"layers": list(record["layer"] or ())}
+    return row | ({"meta": metadata.unpack(record["meta"])} if record["meta"] else {})
 
 
 def add_same_part(rows: Sequence[dict[str, Any]], encoder_id: str, switches: Switches, *, verified: bool) -> None:
@@ -605,11 +609,14 @@ def demo(arguments: Arguments) -> int:
 MATCHED = 60  # characters shown of a text that was found
 
 
-def print_hits(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A table of hits; beside their size, their status where one is not read as it should be."""
+def print_hits(rows: Sequence[Mapping[str, Any]], own: Sequence[str] = ()) -> None:
+    """A table of hits; beside their size, their status where one is not read as it should be, and columns of imported
+    tables by name."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
+
+    from deepdxf.metadata import value_of
 
     if not rows:
         print("no drawing of the archive passes")
@@ -620,7 +627,7 @@ def print_hits(rows: Sequence[Mapping[str, Any]]) -> None:
     right = {"#", "score", "same part", "entities"}
     with_same = any("same_part" in row for row in rows)
     columns = ("#", "score", *(["same part"] if with_same else []))
-    for name in (*columns, "drawing", "size", "entities", *(["status"] if with_status else [])):
+    for name in (*columns, "drawing", "size", "entities", *(["status"] if with_status else []), *own):
         table.add_column(name, justify="right" if name in right else "left", overflow="fold", no_wrap=name != "drawing")
     for row in rows:
         in_mm = row["width_mm"] is not None
@@ -633,6 +640,7 @@ def print_hits(rows: Sequence[Mapping[str, Any]]) -> None:
         # `Text`: brackets in a name are no markup
         drawing = Text(shown(path + match))
         status = [row["status"]] if with_status else []
+        values = [Text(shown(value_of(row.get("meta") or {}, name))) for name in own]
         same = [f"{row['same_part']:.0%}" if "same_part" in row else ""] if with_same else []
         table.add_row(str(row["rank"]), f"{row['score']:.3f}", *same, drawing, size, entities, *status, *values)
     # lines of a file or a pipe are as long as they need to be
@@ -780,6 +788,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--where", metavar="FILTER", help="only drawings that pass; see docs/filters.md")
     made.add_argument("--html", type=Path, metavar="FILE", help="write a gallery with pictures")
     made.add_argument("--csv", type=Path, metavar="FILE", help="write the hits as CSV")
+    made.add_argument(
+        "--columns", nargs="+", metavar="NAME", help="show these columns of imported tables, see `deepdxf metadata`"
+    )
     cli_archive.part_options(made)
     verify_option(made)
     switch_options(made)

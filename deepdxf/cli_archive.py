@@ -136,7 +136,9 @@ def group_json(group: Group) -> dict[str, Any]:
 
 def group_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
     """A line a member, for tables and spreadsheets."""
-    return [
+    from deepdxf.metadata import flat
+
+    rows = [
         {
             "group": group.id,
             "kind": group.kind,
@@ -157,10 +159,12 @@ def group_rows(groups: Sequence[Group]) -> list[dict[str, Any]]:
             "bytes": member.bytes,
             "entities": member.entities,
             "id": member.id,
+            "meta": member.meta,
         }
         for group in groups
         for member in group.members
     ]
+    return flat(rows)
 
 
 def print_duplicates(found: Duplicates, groups: Sequence[Group], most: int) -> None:
@@ -332,6 +336,7 @@ class Report:
 
 def search_report(arguments: Arguments) -> Report:
     """Hits of a search."""
+    from deepdxf.metadata import flat
     from deepdxf.report import gallery
 
     archive, hits, rows, card, note = arguments.searched(arguments)
@@ -341,7 +346,7 @@ def search_report(arguments: Arguments) -> Report:
         cards = cards_of(archive, [hit.id for hit in hits], {hit.id: hit.score for hit in hits})
         gallery(path, card(), list(cards.values()), note=note)
 
-    return Report(len(rows), "hits", document, {"hits": rows}, page)
+    return Report(len(rows), "hits", document, {"hits": flat(rows)}, page)
 
 
 def duplicates_report(archive: Archive, arguments: Arguments) -> Report:
@@ -409,11 +414,12 @@ def revisions_report(archive: Archive, arguments: Arguments) -> Report:
 def cards_of(archive: Archive, ids: Sequence[str], scores: Mapping[str, float] | None = None) -> dict[str, Card]:
     """Drawings of an archive as cards of a page, in the order of the ids; those that are gone are left out."""
     from deepdxf.archive import IDS_AT_ONCE
+    from deepdxf.metadata import unpack
     from deepdxf.report import Card
     from deepdxf.where import quote
 
     columns = (
-        "path", "root", "status", "width", "height", "unit_mm", "entities", "layer", "block", "message", "problem",
+        "path", "root", "status", "width", "height", "unit_mm", "entities", "layer", "block", "message", "problem", "meta",
     )  # fmt: skip
     records: dict[str, Mapping[str, Any]] = {}
     for first in range(0, len(ids), IDS_AT_ONCE):
@@ -431,6 +437,7 @@ def cards_of(archive: Archive, ids: Sequence[str], scores: Mapping[str, float] |
             "entities": record["entities"],
             "layers": list(record["layer"] or ()),
             "blocks": list(record["block"] or ()),
+            **{f"meta.{name}": value for name, value in unpack(record["meta"]).items()},
         }
         problems = [*filter(None, [record["message"]]), *(record["problem"] or ())]
         score = None if scores is None else scores[id]
@@ -653,6 +660,60 @@ def watch(arguments: Arguments) -> int:
     return 0
 
 
+# --- metadata --------------------------------------------------------------------------------------------------------
+
+
+def metadata(arguments: Arguments) -> int:
+    """Join a table of an ERP or PDM system to the drawings of an archive: material, price, customer …"""
+    from dataclasses import asdict
+
+    from deepdxf.archive import Archive
+    from deepdxf.files import check_writable
+    from deepdxf.metadata import read_table
+
+    if arguments.report:
+        check_writable(arguments.report)
+    archive = Archive.open(arguments.archive)
+    table = read_table(arguments.file, arguments.sheet)
+    done = archive.join(table, arguments.key, arguments.by, replace=arguments.replace, dry_run=arguments.dry_run)
+    if arguments.report:
+        from deepdxf.report import write_csv
+
+        rows = [{"key": key, "drawing": path} for key, paths in done.matched.items() for path in paths]
+        rows += [{"key": key, "drawing": ""} for key in done.unmatched]
+        write_csv(arguments.report, [*rows, *({"key": "", "drawing": path} for path in done.without)])
+    if arguments.json:
+        return print_json({"dry_run": arguments.dry_run, **asdict(done)})
+    would = "would be " if arguments.dry_run else ""
+    paths = {path for some in done.matched.values() for path in some}
+    print(f"{done.rows} rows, columns {', '.join(done.columns)}")
+    print(f"{len(done.matched)} keys {would}joined to {len(paths)} drawings, {done.changed} of which {would}changed")
+    for count, what, some in (
+        (len(done.unmatched), "keys are about no drawing of the archive", done.unmatched),
+        (len(done.without), "drawings have no row in the table", done.without),
+        (len(done.repeated), "keys have several rows, of which the last counts", done.repeated),
+        (done.keyless, "rows have no key", ()),
+    ):
+        if count:
+            print(shown(f"{count} {what}" + (f": {listed(some[:SHOWN_KEYS])}" if some else "") + more(some)))
+    return 0
+
+
+SHOWN_KEYS = 10
+
+
+def more(some: Sequence[str]) -> str:
+    """That a list goes on."""
+    return f" … and {len(some) - SHOWN_KEYS} more (--report FILE.csv has all)" if len(some) > SHOWN_KEYS else ""
+
+
+def by(text: str) -> str:
+    """How the keys of a table name drawings."""
+    if text != "any" and not (text.startswith("field:") and text.removeprefix("field:").strip()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form field:TAG")
+    return text
+
+
 # --- export and import -----------------------------------------------------------------------------------------------
 
 
@@ -772,6 +833,32 @@ def add_commands(
     )
     made.add_argument("--prune", action="store_true", help="remove vanished files from the archive")
 
+    made = command(
+        "metadata",
+        metadata,
+        "deepdxf metadata parts.csv --archive my-archive --key PartNo\n"
+        "deepdxf metadata erp.xlsx --sheet Parts --archive my-archive --key Number --by field:DRAWING_NO --dry-run\n"
+        "deepdxf search bracket.dxf --archive my-archive --where \"meta.MATERIAL = '6061' and meta.price < 20\"",
+    )
+    made.add_argument("file", type=Path, metavar="FILE", help="the table, with a heading: .csv, .xlsx, .xls, .ods")
+    archive_option(made)
+    made.add_argument(
+        "--key",
+        required=True,
+        metavar="COLUMN",
+        help="the column that says which drawing a row is about: a path, a file name with or without its ending, or a "
+        "drawing number",
+    )
+    made.add_argument(
+        "--by", type=by, default="any", metavar="field:TAG", help="the key is what title blocks state under this tag"
+    )
+    made.add_argument("--sheet", metavar="NAME", help="the sheet of a workbook (default: the first)")
+    made.add_argument("--replace", action="store_true", help="forget all that was imported before")
+    made.add_argument("--dry-run", action="store_true", help="only tell what would be")
+    made.add_argument(
+        "--report", type=Path, metavar="FILE.csv", help="write every row and drawing that was matched or not"
+    )
+
     made = command("export", export, "deepdxf export --archive my-archive --out my-archive.zip")
     archive_option(made)
     made.add_argument("--out", type=Path, required=True, metavar="FILE", help="the file to write, a .zip")
@@ -825,7 +912,8 @@ def duplicates_options(made: argparse.ArgumentParser, types: Mapping[str, Callab
     made.add_argument(
         "--apart",
         metavar="TAG",
-        help="drawings whose title blocks state another value under this tag are no duplicates, e.g. MATERIAL",
+        help="drawings whose title blocks state another value under this tag are no duplicates, e.g. MATERIAL; or "
+        "meta.NAME: a column of an imported table",
     )
     made.add_argument(
         "--mirrored", action="store_true", help="a mirrored drawing is as good; it is said to be mirrored"

@@ -32,6 +32,7 @@ from deepdxf.drawing import BoolArray, FloatArray, IntArray
 from deepdxf.encoder import Switches, Vectors
 from deepdxf.errors import DeepDXFError
 from deepdxf.fingerprint import NOTHING
+from deepdxf.metadata import Values, unpack, value_of
 from deepdxf.verify import verify
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ ROUNDING = 10.0**-SCORE_DECIMALS
 
 COLUMNS = (
     "path", "root", "status", "geometry", "hash", "bytes", "modified", "entities",
-    "width", "height", "width_mm", "height_mm", "unit_mm", "field",
+    "width", "height", "width_mm", "height_mm", "unit_mm", "field", "meta",
 )  # fmt: skip
 
 
@@ -69,6 +70,7 @@ class Member:
     width: float | None  # drawing units
     height: float | None
     unit_mm: float | None
+    meta: Values  # of imported tables, see `metadata`
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,8 @@ def find_duplicates(
     Args:
         min_score: every pair of a group is exact or scores at least this.
         where: only drawings that pass a filter, see `where`.
-        apart: a tag of title blocks: drawings that state different values are no duplicates (another material).
+        apart: a tag of title blocks, or ``meta.NAME`` of imported tables: drawings with different values are no
+            duplicates (another material).
         keep: rule for the one to keep: ``newest``, ``oldest``, or a pattern of paths such as ``released/*`` (of several
             that fit, the newest). Only reported.
         switches: whether drawings may be mirrored or turned; they have their size.
@@ -389,14 +392,16 @@ def _joined(heap: IntArray, pairs: Sequence[IntArray]) -> IntArray:
 
 
 def _parts(records: Sequence[Mapping[str, Any]], apart: str | None) -> list[IntArray]:
-    """Rows by what their title blocks state under a tag."""
+    """Rows by what their title blocks state under a tag, or imported tables in a column."""
     if apart is None:
         return [np.arange(len(records))]
+    own = apart.casefold().startswith("meta.")
     wanted = apart.casefold() + "="
     by_value: dict[str, list[int]] = defaultdict(list)
     for i, record in enumerate(records):
         fields = (field for field in record["field"] or () if field.casefold().startswith(wanted))
-        by_value[next(fields, wanted)[len(wanted) :].strip().casefold()].append(i)
+        value = value_of(unpack(record["meta"]), apart) if own else next(fields, wanted)[len(wanted) :]
+        by_value[value.strip().casefold()].append(i)
     return [np.array(rows, np.int64) for _, rows in sorted(by_value.items())]
 
 
@@ -419,7 +424,7 @@ def _group(
         Member(
             row["id"], row["path"], row["root"], pose, number_of.get(label), row["id"] in standing.new,
             None if kept is None else row["id"] == kept,
-            row["modified"], row["bytes"], row["entities"], row["width"], row["height"], row["unit_mm"],
+            row["modified"], row["bytes"], row["entities"], row["width"], row["height"], row["unit_mm"], unpack(row["meta"]),
         )
         for row, label, pose in zip(records, exact.tolist(), poses, strict=True)
     ]  # fmt: skip

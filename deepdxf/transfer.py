@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from deepdxf import decisions
-from deepdxf.archive import LEVEL, Archive, database_errors
+from deepdxf.archive import LEVEL, METADATA, Archive, database_errors
 from deepdxf.errors import ArchiveError
 from deepdxf.files import replacing
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MANIFEST = "manifest.json"
-SIDE_TABLES = (decisions.TABLE, LEVEL)  # which an export holds where the archive has them
+SIDE_TABLES = (decisions.TABLE, LEVEL, METADATA)  # which an export holds where the archive has them
 KIND = "deepdxf archive"  # what the manifest says it is about
 MOST_MANIFEST = 1_000_000  # bytes
 BATCH = 4096  # rows that are in memory at once
@@ -255,7 +255,7 @@ def _suspicious(row: Mapping[str, Any]) -> str:
     for id in [row["id"]] if "id" in row else row.get("ids") or []:
         if not isinstance(id, str) or not ID.fullmatch(id):
             return f"an id is {str(id)[:40]!r}"
-    if "key" in row and not (GROUP.fullmatch(str(row["key"])) and row.get("verdict") in decisions.VERDICTS):
+    if "verdict" in row and not (GROUP.fullmatch(str(row["key"])) and row.get("verdict") in decisions.VERDICTS):
         return f"a decision is {str(row['key'])[:40]!r}"
     if "path" in row:
         parts = str(row.get("path")).replace("\\", "/").split("/")

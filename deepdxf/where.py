@@ -16,6 +16,9 @@ Grammar (key words in any case; text in single quotes, a quote inside doubled):
 
 ``=`` compares exactly; ``like`` ignores case, ``%`` stands for any characters and ``_`` for one. A column that holds a
 list (`layer`, `text`, `dimension` …) passes when any of its members does; ``!=`` and ``not …`` when none does.
+Columns of tables that were imported (`metadata`) are named ``meta.MATERIAL``, or ``meta."unit price"`` where the name is more
+than a word; in any case of letters. What such a column is compared with says whether as a text or as a number.
+
 An unknown value, such as the width in millimetres of a drawing without units, passes no test, not even a negated
 one. Lists are never unknown: that of a file that could not be read is empty.
 
@@ -87,6 +90,7 @@ COLUMNS: dict[str, tuple[Kind, str]] = {
     "problem": (Kind.TEXTS, "codes of what was repaired or left out"),
     "ignored": (Kind.TEXTS, "types of entities that were ignored"),
     "dimension": (Kind.NUMBERS, "dimension values, drawing units or degrees"),
+    "meta": (Kind.TEXT, "imported tables; a column of one is asked for as meta.NAME"),
     "turn": (Kind.NUMBER, "degrees by which its lines are turned out of the level, -45 to 45"),
 }
 
@@ -100,6 +104,7 @@ TOKEN = re.compile(
     r"""\s*(?:
     (?P<number>[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))
     |(?P<text>'(?:[^']|'')*')
+    |(?P<meta>[mM][eE][tT][aA]\.(?:\w+|"[^"\n]{1,200}"))
     |(?P<word>[A-Za-z_]\w*)
     |(?P<sign><=|>=|!=|<>|\+-|[=<>(),±])
     |(?P<end>\Z))""",
@@ -130,7 +135,9 @@ def compile_where(expression: str) -> str:
 
 def columns_of(expression: str) -> set[str]:
     """Columns that an expression names. Raises FilterError where it cannot be read."""
-    return {token.text.lower() for token in _tokenize(expression) if token.kind == "word"} & set(COLUMNS)
+    tokens = _tokenize(expression)
+    named = {token.text.lower() for token in tokens if token.kind == "word"} & set(COLUMNS)
+    return named | ({"meta"} if any(token.kind == "meta" for token in tokens) else set())
 
 
 def quote(text: str) -> str:
@@ -228,13 +235,28 @@ class _Parser:
         name = self.next()
         if name.kind == "end":
             _fail(name, "a comparison is missing")
+        if name.kind == "meta":
+            return self.test(name.text.lower(), *self.meta(name))
         column = name.text.lower()
         if name.kind != "word" or column not in COLUMNS:
             near = difflib.get_close_matches(column, COLUMNS, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             _fail(name, f"{name.text!r} is no column{hint} (columns: {', '.join(COLUMNS)})")
-        kind = COLUMNS[column][0]
+        return self.test(column, column, COLUMNS[column][0])
 
+    def meta(self, name: Token) -> tuple[str, Kind]:
+        """What the database computes for a column of an imported table, and its kind by what it is compared with."""
+        words = (token.kind for token in self.tokens[self.at :] if token.kind not in ("keyword", "sign"))
+        kind = Kind.NUMBER if next(words, "end") == "number" else Kind.TEXT
+        if self.token.kind == "keyword" and self.token.text == "is":
+            kind = Kind.TEXT
+        written = name.text.split(".", 1)[1].strip('"')
+        pattern = f"(?im)^{'#' if kind is Kind.NUMBER else ''}{_escaped(written)}=(.*)$"
+        value = f"array_element(regexp_match(meta, {quote(pattern)}), 1)"
+        return (f"TRY_CAST({value} AS DOUBLE)" if kind is Kind.NUMBER else value), kind
+
+    def test(self, name: str, column: str, kind: Kind) -> str:
+        """What follows a column: ``name`` as it is written, ``column`` as the database computes it."""
         if self.accept("is"):
             negated = self.accept("not")
             self.expect("null")
@@ -255,21 +277,21 @@ class _Parser:
             test = "(" + " OR ".join(_compare(column, kind, "=", value) for value in values) + ")"
         elif self.accept("like"):
             if kind not in (Kind.TEXT, Kind.TEXTS):
-                _fail(token, f"'like' needs a text column; {column} is a {kind.value}")
+                _fail(token, f"'like' needs a text column; {name} is a {kind.value}")
             test = _like(column, kind, self.value(kind))
         elif negated:
             _fail(token, "expected 'between', 'in' or 'like' after 'not'")
         else:
-            test = self.comparison(column, kind)
+            test = self.comparison(name, column, kind)
         return f"(NOT {test})" if negated else test
 
-    def comparison(self, column: str, kind: Kind) -> str:
+    def comparison(self, name: str, column: str, kind: Kind) -> str:
         token = self.token
         operator = "="
         if token.kind == "sign" and token.text.replace("<>", "!=") in OPERATORS:
             operator = self.next().text.replace("<>", "!=")
         elif token.kind not in ("number", "text"):
-            _fail(token, f"expected a comparison such as = after {column}, found {token.text or 'the end'!r}")
+            _fail(token, f"expected a comparison such as = after {name}, found {token.text or 'the end'!r}")
         value = self.value(kind)
         if self.accept("±", "+-"):
             if operator != "=" or kind not in (Kind.NUMBERS, Kind.NUMBER, Kind.INTEGER):
@@ -331,11 +353,16 @@ def _between(column: str, kind: Kind, low: str, high: str) -> str:
     return f"coalesce(array_element({ordered}, CAST(array_position({ordered}, {a}) AS BIGINT) + 1) <= {b}, false)"
 
 
+def _escaped(text: str) -> str:
+    """A text as part of a regular expression that matches it alone."""
+    return "".join("\\" + c if c in r"\.+*?()|[]{}^$#&-~" else c for c in text)
+
+
 def _like(column: str, kind: Kind, pattern: str) -> str:
     # Members of lists hold no line breaks (`summary`), so a joined list can be searched line by line.
     one = r"[^\n]" if kind is Kind.TEXTS else "."
     wild = {"%": one + "*", "_": one}
-    body = "".join(wild.get(c) or ("\\" + c if c in r"\.+*?()|[]{}^$#&-~" else c) for c in pattern)
+    body = "".join(wild.get(c) or _escaped(c) for c in pattern)
     if kind is Kind.TEXT:
         return f"regexp_like({column}, {quote(f'(?is)^{body}$')})"
     lines = f"array_to_string({column}, '\n')"

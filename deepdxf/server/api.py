@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 from deepdxf import __version__
 from deepdxf.duplicates import DecidedMeanwhile, Group
 from deepdxf.encoder import Switches
+from deepdxf.metadata import unpack
 from deepdxf.parts import Box
 from deepdxf.report import plain
 from deepdxf.revisions import Version
@@ -142,7 +143,11 @@ def brief(server: State, row: Mapping[str, Any]) -> dict[str, Any]:
     """A row of the catalogue as lists show it."""
     same = ("id", "path", "status", "entities", "width", "height", "unit_mm", "modified")
     facts = {name: row[name] for name in same}
-    return facts | {"folder": server.library.folder(row["root"]), "layers": list(row["layer"] or ())}
+    return facts | {
+        "folder": server.library.folder(row["root"]),
+        "layers": list(row["layer"] or ()),
+        "meta": unpack(row["meta"]),
+    }
 
 
 def query_of(server: State, reference: str) -> models.Query:

@@ -37,6 +37,7 @@ from deepdxf.duplicates import (
 from deepdxf.encoder import Similarity, Switches, Vectors, explain
 from deepdxf.errors import ArchiveError, DeepDXFError, FilterError
 from deepdxf.files import SUFFIXES, is_below
+from deepdxf.metadata import unpack
 from deepdxf.parts import Box, Detail, PartSearch, find_parts
 from deepdxf.projection import principal
 from deepdxf.revisions import Chain, find_revisions, record_of
@@ -59,7 +60,7 @@ SEARCHES = 64  # kept, for their further pages
 GROUPINGS = 4  # kept: lists of duplicates
 COLUMNS = (
     "id", "path", "root", "hash", "bytes", "modified", "indexed", "status", "message", "format", "unit_mm",
-    "width", "height", "entities", "layer",
+    "width", "height", "entities", "layer", "meta",
 )  # fmt: skip
 CLASS_COLUMNS = {EntityClass(c).name: count_column(EntityClass(c)) for c in EntityClass if c is not EntityClass.EOS}
 
@@ -263,7 +264,7 @@ class Library:
         facts = {name: value for name, value in row.items() if name not in ("root", *CLASS_COLUMNS.values())}
         counts = {name: row[column] or 0 for name, column in CLASS_COLUMNS.items()}
         classes = {name: counts[name] for name in sorted(counts, key=lambda name: -counts[name]) if counts[name]}
-        return facts | {"folder": folder, "message": message, "classes": classes}
+        return facts | {"folder": folder, "message": message, "classes": classes, "meta": unpack(row["meta"])}
 
     def folder(self, root: str) -> str:
         """The shown name of an indexed folder."""

@@ -44,6 +44,7 @@ class Drawing(BaseModel):
     unit_mm: float | None = Field(description="millimetres per drawing unit; null: the file does not tell")
     layers: list[str]
     modified: datetime | None
+    meta: dict[str, str] = Field(description="what imported tables say of it")
 
 
 class DrawingFacts(BaseModel):
@@ -76,6 +77,8 @@ class DrawingFacts(BaseModel):
     problem: list[str]
     ignored: list[str]
     dimension: list[float]
+    turn: float | None = Field(description="degrees by which its lines are turned out of the level")
+    meta: dict[str, str] = Field(description="what imported tables say of it")
 
 
 class Why(BaseModel):
