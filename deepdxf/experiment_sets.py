@@ -55,6 +55,7 @@ class Set:
     settings: Settings = field(default_factory=dict)  # of all cells, over those of the size
     configuration: str = "base"
     against: str = ""  # cell that the others are compared with
+    ordered: bool = False  # the order of the cells says something; else the table has the best first
     steps: float = 1.0  # times the steps of the size
     own: bool = False  # drawings of the user only ask; what is trained on is generated
     archive: bool = False  # half of the held-out drawings are an archive to fine-tune on
@@ -283,6 +284,7 @@ def sets(size: Size) -> dict[str, Set]:
             (*READY, UNTRAINED, *objectives()),
             # tokens that are entities, which objectives about entities need
             {**PLAIN, "encoder.mixer": "set", "temperature": None},
+            against="untrained",
         ),
         Set(
             "ablations",
@@ -290,6 +292,7 @@ def sets(size: Size) -> dict[str, Set]:
             "Each row differs from `base`, at this size, in the settings that it names and in nothing else.",
             (*READY, UNTRAINED, *ablations(size)),
             against="base",
+            ordered=True,
         ),
         Set(
             "finetuning",
@@ -298,6 +301,7 @@ def sets(size: Size) -> dict[str, Set]:
             "the other half. A tuned model counts only if it got better by its own check, else the old one is measured.",
             (*READY[:1], *finetuning(size)),
             against="start",
+            ordered=True,
             own=True,
             archive=True,
         ),
@@ -309,6 +313,7 @@ def sets(size: Size) -> dict[str, Set]:
             (*READY[:2], UNTRAINED, *LABELS),
             PLAIN,
             against="no labels",
+            ordered=True,
         ),
         Set(
             "domains",

@@ -103,16 +103,19 @@ def tables(experiment: Set, rows: Sequence[Row]) -> list[Table]:
 def main_table(experiment: Set, rows: Sequence[Row]) -> Table:
     """A line a cell: means over its seeds."""
     group = {cell.name: cell.group for cell in experiment.cells}
+    fixed = {cell.name for cell in experiment.cells if cell.kind == "ready"}  # not random: measured once
     of: dict[str, list[Row]] = {}
     for row in rows:
         of.setdefault(row["cell"], []).append(row)
     order = list(of)
-    if not experiment.against:  # nothing to read in the order of the set: the best first
+    if not experiment.ordered:  # the best first
         rank = {name: i for i, name in enumerate(dict.fromkeys(group.get(name, "") for name in of))}
         order.sort(key=lambda name: (rank[group.get(name, "")], -_mean(of[name], "held_out", "mAP")))
     several = len({group.get(name) for name in of} - {"not learned", None}) > 1
     base = of.get(experiment.against)
     extra = [key for key in ("folds", "better") if any(key in row for row in rows)]
+    seeds = {len(mine) for name, mine in of.items() if name not in fixed} or {1}
+    uneven = len(seeds) > 1  # how many seeds a row has stands in it, then
     columns = ("", *(("switch",) if several else ()), "mAP, held out", "P@1", "Recall@10", "mAP, edits", "P@1, edits")
     if base:
         columns += ("held out, difference", "edits, difference")
@@ -124,16 +127,20 @@ def main_table(experiment: Set, rows: Sequence[Row]) -> Table:
         line += [f"{_mean(mine, 'held_out', measure):.3f}" for measure in ("P@1", "Recall@10")]
         line += [figure(mine, "edits"), f"{_mean(mine, 'edits', 'P@1'):.3f}"]
         if base:
-            line += [difference(mine, base, key) if mine is not base else ABSENT for key in ("held_out", "edits")]
+            line += [
+                difference(mine, base, key, name in fixed) if mine is not base else ABSENT
+                for key in ("held_out", "edits")
+            ]
         for key in extra:
             line.append(_extra(key, mine))
         line += [_average(mine, "alignment"), _average(mine, "uniformity"), _average(mine, "rank", 1)]
-        line.append("yes" if any(row["collapsed"] for row in mine) else "")
-        lines.append(tuple(line))
-    columns += ("alignment", "uniformity", "rank", "collapsed")
-    seeds = max(map(len, of.values()))
-    spread = f"± standard deviation over {seeds} seeds" if seeds > 1 else "in brackets 95 % intervals over groups"
-    return Table("", f"mAP with {spread}.", columns, tuple(lines))
+        line.append(collapses(mine))
+        lines.append((*line, str(len(mine))) if uneven else tuple(line))
+    columns += ("alignment", "uniformity", "rank", "collapsed", *(("seeds",) if uneven else ()))
+    interval = "in brackets 95 % intervals over groups"
+    spread = f"± standard deviation over {max(seeds)} seeds; with one seed, {interval}" if max(seeds) > 1 else interval
+    against = f" Differences are to {experiment.against}, seed by seed." if base and max(seeds) > 1 else ""
+    return Table("", f"mAP with {spread}.{against}", columns, tuple(lines))
 
 
 def parts_table(by: str, title: str, rows: Sequence[Row]) -> Table:
@@ -167,12 +174,21 @@ def figure(rows: Sequence[Row], questions: str) -> str:
     return f"{values[0]:.3f} ({only['mAP_low']:.3f}–{only['mAP_high']:.3f})"
 
 
-def difference(rows: Sequence[Row], base: Sequence[Row], questions: str) -> str:
-    """Mean difference in mAP to another cell, over the seeds that both have."""
-    other = {row["seed"]: row["metrics"][questions]["mAP"] for row in base}
-    if len({row["seed"] for row in rows} & set(other)) == 0 or len(rows) < len(base):  # not random: one seed for all
-        return f"{_mean(rows, questions, 'mAP') - _mean(base, questions, 'mAP'):+.3f}"
-    return f"{np.mean([row['metrics'][questions]['mAP'] - other[row['seed']] for row in rows if row['seed'] in other]):+.3f}"
+def difference(rows: Sequence[Row], base: Sequence[Row], questions: str, fixed: bool) -> str:
+    """Mean difference in mAP to another cell, over the seeds that both have, with its standard deviation.
+
+    ``fixed``: the rows are not random, and are compared with every seed of the other.
+    """
+    mine, other = ({row["seed"]: row["metrics"][questions]["mAP"] for row in of} for of in (rows, base))
+    pairs = [(mine[0 if fixed else seed], value) for seed, value in other.items() if fixed or seed in mine]
+    found = [a - b for a, b in pairs] or [_mean(rows, questions, "mAP") - _mean(base, questions, "mAP")]
+    return f"{np.mean(found):+.3f}" + (f" ± {np.std(found, ddof=1):.3f}" if len(found) > 1 else "")
+
+
+def collapses(rows: Sequence[Row]) -> str:
+    """Whether embeddings collapsed, and of several seeds how often."""
+    count = sum(bool(row["collapsed"]) for row in rows)
+    return "" if not count else "yes" if count == len(rows) else f"{count} of {len(rows)}"
 
 
 def _mean(rows: Sequence[Row], questions: str, measure: str) -> float:

@@ -346,12 +346,31 @@ def test_a_table_of_one_seed_by_hand() -> None:
 
 def test_a_table_of_seeds_by_hand() -> None:
     rows = [row("nt-xent", 0.4, 0.5), row("byol", 0.5, 0.5), row("untrained", 0.3, 0.3, steps=0)]
-    rows += [row("nt-xent", 0.5, 0.5, 1), row("byol", 0.7, 0.5, 1)]
+    rows += [row("nt-xent", 0.5, 0.5, 1), row("byol", 0.7, 0.5, 1, collapsed=True)]
+    rows += [row("untrained", 0.5, 0.3, 1, steps=0), row("descriptor", 0.7, 0.7, steps=0)]
     text = markdown("objectives", rows)
     assert cells(text, "nt-xent")[1] == "0.450 ± 0.071" and cells(text, "byol")[1] == "0.600 ± 0.141"
-    assert text.index("| untrained |") > text.index("| byol |") or text.index("| byol |") < text.index("| nt-xent |")
-    assert cells(text, "untrained")[1] == "0.300 (0.200–0.400)"
-    assert "± standard deviation over 2 seeds" in text and "2 seeds" in text
+    # the best of each group first, groups as they come in the rows
+    assert (
+        text.index("| byol |") < text.index("| nt-xent |") < text.index("| descriptor |") < text.index("| untrained |")
+    )
+    assert cells(text, "untrained")[1] == "0.400 ± 0.141" and cells(text, "untrained")[6:8] == ["–", "–"]
+    # seed by seed: 0.4 − 0.3 and 0.5 − 0.5, 0.5 − 0.3 and 0.7 − 0.5; the descriptor has no seeds
+    assert cells(text, "nt-xent")[6:8] == ["+0.050 ± 0.071", "+0.200 ± 0.000"]
+    assert cells(text, "byol")[6] == "+0.200 ± 0.000" and cells(text, "byol")[-1] == "1 of 2"
+    assert cells(text, "descriptor")[6] == "+0.300 ± 0.141" and cells(text, "descriptor")[1] == "0.700 (0.600–0.800)"
+    assert (
+        "± standard deviation over 2 seeds" in text and "to untrained, seed by seed" in text and "| seeds |" not in text
+    )
+
+
+def test_a_table_of_cells_with_more_and_fewer_seeds() -> None:
+    rows = [row(name, 0.5, 0.5) for name in ("untrained", "nt-xent", "byol", "descriptor")]
+    rows += [row("untrained", 0.7, 0.5, 1), row("nt-xent", 0.9, 0.5, 1)]
+    text = markdown("objectives", rows)
+    assert [cells(text, name)[-1] for name in ("untrained", "nt-xent", "byol", "descriptor")] == ["2", "2", "1", "1"]
+    assert cells(text, "byol")[1] == "0.500 (0.400–0.600)" and cells(text, "byol")[6] == "+0.000"  # of seed 0 alone
+    assert cells(text, "nt-xent")[6] == "+0.100 ± 0.141"
 
 
 def test_tables_by_domain_by_hand() -> None:
