@@ -165,11 +165,13 @@ def transform_shapes(shapes: Shapes, matrix: FloatArray) -> Shapes:
             scalars[rows, SCALARS[kind].index(name)] = rule(rows, old)  # type: ignore[operator]
 
     def turned(rows: IntArray, angle: FloatArray) -> FloatArray:
+        # An even map turns by an exact amount: no rounding through sine and cosine.
+        exact: FloatArray = np.where(flipped[rows], turn[rows] - angle, turn[rows] + angle)
+        if even[rows].all():
+            return exact % 360.0
         radians = np.radians(angle)
         x = linear[rows, :, 0] * np.cos(radians)[:, None] + linear[rows, :, 1] * np.sin(radians)[:, None]
         moved = np.degrees(np.arctan2(x[:, 1], x[:, 0]))
-        # An even map turns by an exact amount: no rounding through sine and cosine.
-        exact = np.where(flipped[rows], turn[rows] - angle, turn[rows] + angle)
         return np.where(even[rows], exact, moved) % 360.0
 
     def stretched(rows: IntArray, angle: FloatArray) -> FloatArray:

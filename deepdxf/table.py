@@ -487,24 +487,23 @@ class Table:
         Level by level: all INSERTs of a level become their copies, all copies their blocks' rows, all at once.
         """
         names = list(self.blocks)
-        start = np.full((len(names) + 1, 2), 0)
-        base = np.zeros((len(names) + 1, 2))
+        owner = np.full(self.count, -1)  # number of the block that each row belongs to, or of the space, the last
+        base_points: list[Point] = [(0.0, 0.0)] * (len(names) + 1)
         known = np.zeros(len(names) + 1, bool)
-        ordered: dict[str | None, IntArray] = {}
-        order = np.zeros(0, np.int64)
-        for owner, (first, last) in self.owners.items():
-            rows = first + np.flatnonzero(table.alive[first:last])
-            rows = rows[np.argsort(table.handle[rows], kind="stable")]
-            ordered[owner] = rows
-        for number, name in enumerate(names):
-            if name in ordered:
+        for name, (first, last) in self.owners.items():
+            number = len(names) if name is None else self.blocks.get(name, -1)
+            owner[first:last] = number
+            if name is not None and number >= 0:
                 known[number] = True
-                start[number] = len(order), len(order) + len(ordered[name])
-                base[number] = xy(self.base_points[name])
-                order = np.concatenate([order, ordered[name]])
+                base_points[number] = xy(self.base_points[name])
+        base = np.array(base_points)
+        rows = np.flatnonzero(table.alive & (owner >= 0))
+        order = rows[np.lexsort((table.handle[rows], owner[rows]))]  # by owner, by handle, as in the file
+        bounds = np.searchsorted(owner[order], np.arange(len(names) + 2))
+        start = np.column_stack([bounds[:-1], bounds[1:]])
         block_length = start[:, 1] - start[:, 0]
 
-        level_rows = ordered[None]
+        level_rows = order[start[-1, 0] : start[-1, 1]]
         identity = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
         level_matrix = np.broadcast_to(identity, (len(level_rows), 2, 3))
         level_parent = np.full(len(level_rows), -1)
