@@ -316,27 +316,6 @@ class Feeder:
         self.is_dwg = document.source.format == "dwg"
         self.associative_hatches = associative_hatches
         self.blocks = {block.name.casefold(): block for block in document.blocks}
-        # what draws a kind, and the DXF type that its rows carry
-        self.handlers: dict[type, tuple[str, Callable[[Head, Any, Entity], None]]] = {
-            PointKind: ("POINT", self.point),
-            LineKind: ("LINE", self.line),
-            PolylineKind: ("POLYLINE", self.polyline),
-            CircleKind: ("CIRCLE", self.circle),
-            ArcKind: ("ARC", self.arc),
-            EllipseKind: ("ELLIPSE", self.ellipse),
-            FaceKind: ("SOLID", self.face),
-            HatchKind: ("HATCH", self.hatch),
-            TextKind: ("TEXT", self.text),
-            MTextKind: ("MTEXT", self.mtext),
-            MeshKind: ("MESH", self.mesh),
-            SplineKind: ("SPLINE", self.spline),
-            LeaderKind: ("LEADER", self.leader),
-            DimensionKind: ("DIMENSION", self.dimension),
-            InsertKind: ("INSERT", self.insert),
-            ImageKind: ("IMAGE", self.ignored),
-            ViewportKind: ("VIEWPORT", self.ignored),
-            UnknownKind: ("", self.unknown),
-        }
         self.inside_block = False
 
     def feed(self, entities: Sequence[Entity]) -> None:
@@ -357,7 +336,7 @@ class Feeder:
 
     def owner(self, name: str | None, entities: Sequence[Entity], base_point: tuple[float, float]) -> None:
         self.inside_block = name is not None
-        table, handlers = self.table, self.handlers
+        table = self.table
         table.begin(name, base_point)
         for entity in entities:
             if not entity.visible:
@@ -365,9 +344,9 @@ class Feeder:
                 continue
             color = entity.color
             number = 256 if color.type == "by_layer" else color_number(color)
-            dxftype, handler = handlers[type(entity.kind)]
+            dxftype, draw = DRAW[type(entity.kind)]
             try:
-                handler((entity.id or 0, entity.layer or "0", number, dxftype), entity.kind, entity)
+                draw(self, (entity.id or 0, entity.layer or "0", number, dxftype), entity.kind, entity)
             except BROKEN as error:
                 table.broken(dxftype or "entity", error)
         table.end(name)
@@ -539,6 +518,30 @@ class Feeder:
             return
         value = get.get("default") if constant else get.get("tag")
         self.table.text(head, place, float(get.get("height") or 0.0), 0.0, 1.0, 0.0, 0.0, str(value or ""))
+
+
+# What draws a kind, and the DXF type that its rows carry. Not methods of one feeder, which it would have to hold: it, the
+# table and the whole document would wait for the garbage collector.
+DRAW: dict[type, tuple[str, Callable[[Feeder, Head, Any, Entity], None]]] = {
+    PointKind: ("POINT", Feeder.point),
+    LineKind: ("LINE", Feeder.line),
+    PolylineKind: ("POLYLINE", Feeder.polyline),
+    CircleKind: ("CIRCLE", Feeder.circle),
+    ArcKind: ("ARC", Feeder.arc),
+    EllipseKind: ("ELLIPSE", Feeder.ellipse),
+    FaceKind: ("SOLID", Feeder.face),
+    HatchKind: ("HATCH", Feeder.hatch),
+    TextKind: ("TEXT", Feeder.text),
+    MTextKind: ("MTEXT", Feeder.mtext),
+    MeshKind: ("MESH", Feeder.mesh),
+    SplineKind: ("SPLINE", Feeder.spline),
+    LeaderKind: ("LEADER", Feeder.leader),
+    DimensionKind: ("DIMENSION", Feeder.dimension),
+    InsertKind: ("INSERT", Feeder.insert),
+    ImageKind: ("IMAGE", Feeder.ignored),
+    ViewportKind: ("VIEWPORT", Feeder.ignored),
+    UnknownKind: ("", Feeder.unknown),
+}
 
 
 def ellipse_axes(major: Vec, ratio: float, normal: Vec) -> tuple[Vec, Vec]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import re
+import weakref
 from collections.abc import Callable
 
 import cadkit
@@ -17,7 +19,7 @@ from hypothesis import strategies as st
 from deepdxf import reader_bytes as rb
 from deepdxf.errors import ReadError
 from deepdxf.reader import parse
-from deepdxf.table import Limits
+from deepdxf.table import Limits, Table
 from tests.dxf import document, encode, section
 
 LIMITS = Limits()
@@ -162,6 +164,23 @@ def test_a_flood_of_binary_tags_is_cut() -> None:
     data = b"AutoCAD Binary DXF\r\n\x1a\x00" + b"\x00SECTION\x00\x02ENTITIES\x00" + pairs
     assert len(rb.binary_to_ascii(data, most=100).split(b"\n")) == 2 * 101 + 1
     assert parse(data, limits=SMALL).status == "too large"
+
+
+def test_a_file_that_was_read_does_not_wait_for_the_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables: list[weakref.ref[Table]] = []
+
+    class Watched(Table):
+        def __init__(self) -> None:
+            super().__init__()
+            tables.append(weakref.ref(self))
+
+    monkeypatch.setattr("deepdxf.reader.Table", Watched)
+    gc.disable()
+    try:
+        assert len(parse(encode(document([(0, "LINE"), (10, 0.0), (11, 1.0)])))) == 1
+        assert tables and all(table() is None for table in tables)
+    finally:
+        gc.enable()
 
 
 def test_sections_of_a_document_are_whole() -> None:
