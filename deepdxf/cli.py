@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from deepdxf import __version__, cli_archive, cli_compare, cli_experiment, cli_plot, cli_serve, cli_train
+from deepdxf import __version__, cli_archive, cli_compare, cli_experiment, cli_plot, cli_serve, cli_split, cli_train
 from deepdxf.console import (
     command_parser,
     complain,
@@ -807,6 +807,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--dry-run", action="store_true", help="only list them")
 
     cli_compare.add_command(command, encoder_option, space_option, positive_number)
+    cli_split.add_command(command, space_option, positive_number)
 
     made = command(
         "evaluate",

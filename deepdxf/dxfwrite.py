@@ -60,7 +60,8 @@ class Entity:
     CIRCLE      centre                         radius
     ARC         centre                         radius            start, end
     LWPOLYLINE  vertices (``bulges``)
-    SPLINE      control points of a clamped cubic
+    POINT       place
+    SPLINE      control points (clamped uniform knots unless ``knots`` are given)
     SOLID       3 or 4 corners
     TEXT        anchor on the base line        height            rotation
     MTEXT       anchor, top                    height            rotation
@@ -69,7 +70,8 @@ class Entity:
     HATCH       vertices of all loops          line spacing      pattern angle       SOLID or ANSI31
     LEADER      arrow tip, further vertices    arrow length
     DIMENSION   two measured points, a point   text height       of the dimension    linear, diameter or
-                on the dimension line                            line (linear)       radius
+                on the dimension line, perhaps                   line (linear)       radius
+                the middle of the text
     =========== ============================== ================= =================== =====================
     """
 
@@ -83,6 +85,9 @@ class Entity:
     text: str = ""  # TEXT, MTEXT, ATTDEF; DIMENSION: override, "<>" stands for the measured value
     bulges: Sequence[float] = ()  # LWPOLYLINE and HATCH: one a vertex, or none
     counts: Sequence[int] = ()  # HATCH: vertices of each loop
+    knots: Sequence[float] = ()  # SPLINE of any kind: knots, weights, degree; R12 has only clamped uniform cubics
+    weights: Sequence[float] = ()
+    degree: int = 3
     closed: bool = False  # LWPOLYLINE
     align: int = LEFT  # TEXT, MTEXT, ATTDEF
     mirrored: bool = False  # INSERT: the block's x axis is flipped
@@ -241,7 +246,7 @@ def number_text(doc: Doc, value: float) -> str:
 
 def dimension_parts(doc: Doc, dim: Entity) -> tuple[float, list[Point], list[Entity]]:
     """Measurement, DXF definition points (dimension line, text middle, …) and picture of a DIMENSION."""
-    (x1, y1), (x2, y2), (x3, y3) = dim.points
+    (x1, y1), (x2, y2), (x3, y3) = dim.points[:3]
     text_height, arrow = dim.size, dim.size
     if dim.name == "linear":
         turn = math.radians(dim.angle)
@@ -276,6 +281,7 @@ def dimension_parts(doc: Doc, dim: Entity) -> tuple[float, list[Point], list[Ent
     turn = math.radians(upright)
     mid_x, mid_y = ((ax + bx) / 2, (ay + by) / 2) if dim.name == "linear" else (x3, y3)
     middle = (mid_x - 0.8 * text_height * math.sin(turn), mid_y + 0.8 * text_height * math.cos(turn))
+    middle = dim.points[3] if len(dim.points) > 3 else middle
     shown = prefix + number_text(doc, measure)
     shown = dim.text.replace("<>", shown) if dim.text else shown
     anchor = (middle[0] + text_height / 2 * math.sin(turn), middle[1] - text_height / 2 * math.cos(turn))
@@ -446,6 +452,9 @@ class _Writer:
     def line(self, e: Entity, owner: int) -> str:
         return self.head(e, "LINE", owner, "AcDbLine") + _xy(e.points[0]) + _xy(e.points[1], 11)
 
+    def point(self, e: Entity, owner: int) -> str:
+        return self.head(e, "POINT", owner, "AcDbPoint") + _xy(e.points[0])
+
     def circle(self, e: Entity, owner: int) -> str:
         return self.head(e, "CIRCLE", owner, "AcDbCircle") + _xy(e.points[0]) + f"40\n{_n(e.size)}\n"
 
@@ -476,12 +485,14 @@ class _Writer:
     def spline(self, e: Entity, owner: int) -> str:
         if self.old:
             return self.lwpolyline(e.but(points=spline_points(e.points)), owner)
-        knots = clamped_knots(len(e.points))
+        knots = e.knots or clamped_knots(len(e.points))
+        flag = 12 if e.weights else 8  # planar, rational
         out = (
             self.head(e, "SPLINE", owner, "AcDbSpline")
-            + f"70\n8\n71\n3\n72\n{len(knots)}\n73\n{len(e.points)}\n74\n0\n"
+            + f"70\n{flag}\n71\n{e.degree}\n72\n{len(knots)}\n73\n{len(e.points)}\n74\n0\n"
         )
-        return out + "".join(f"40\n{_n(k)}\n" for k in knots) + "".join(map(_xy, e.points))
+        out += "".join(f"40\n{_n(k)}\n" for k in knots) + "".join(f"41\n{_n(w)}\n" for w in e.weights)
+        return out + "".join(map(_xy, e.points))
 
     def solid(self, e: Entity, owner: int) -> str:
         corners = [*e.points, e.points[-1]][:4]

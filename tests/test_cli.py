@@ -106,13 +106,14 @@ def write(path: Path, content: bytes = b"") -> Path:
 
 
 ISSUED = {
-    "inspect": "FILE",
+    "inspect": "FILE --space model --layouts",
     "encode": "PATH --out DIR",
     "embed": "PATH --out FILE.npz --encoder NAME",
     "index": "PATH --archive DIR",
     "search": "FILE --archive DIR -k 10 --where x --any-size --mirrored --rotated --min-score 0.5",
     "remove": "--archive DIR --id ID --where x --dry-run",
-    "compare": "A B",
+    "compare": "A B --space paper",
+    "split": "FILE --out DIR --gap 2 --all",
     "evaluate": "PATH --groups groups.csv --encoder NAME --rankings OUT.jsonl",
     "synth": "OUT --drawings 5 --seed 1",
     "encoders": "",
