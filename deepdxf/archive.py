@@ -41,12 +41,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepdxf import inventory, metadata
-from deepdxf.batch import progress_bar, read_many
+from deepdxf.batch import Passing, TimedOut, progress_bar, read_many
 from deepdxf.descriptor import Strokes
 from deepdxf.drawing import Drawing, EntityClass
 from deepdxf.encoder import ENCODERS, Encoder, Vectors
 from deepdxf.encoder import load as load_encoder
-from deepdxf.errors import ArchiveError, DeepDXFError, EncoderError, ReadError
+from deepdxf.errors import ArchiveError, AwayError, DeepDXFError, EncoderError, ReadError
 from deepdxf.files import Files, find_files, is_below, portable, without_path
 from deepdxf.fingerprint import canonical_hash
 from deepdxf.marks import tag_of
@@ -72,6 +72,8 @@ INCOMPLETE = "status = 'failed' OR geometry IS NULL OR sketch IS NULL OR strokes
 SCORE_DECIMALS = 6
 # A batch is committed after this many rows or seconds.
 BATCH_ROWS, BATCH_SECONDS = 256, 20.0
+# Before files are tried again; doubled each time.
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 60.0
 # Small pieces of the table are joined when there are more than these; versions nobody can be reading are deleted.
 MAX_FRAGMENTS, KEEP_VERSIONS = 32, timedelta(hours=1)
 
@@ -150,6 +152,7 @@ class FileReport:
     status: str  # of the drawing: ok, repaired, partial, too large, failed; empty for a folder
     message: str = ""
     seconds: float = 0.0
+    attempts: int = 1  # how often it was tried to read it
 
 
 @dataclass
@@ -169,10 +172,15 @@ class IndexReport:
         present = ("added", "updated", "unchanged")
         return dict(Counter(file.status for file in self.files if file.action in present))
 
+    def retried(self) -> int:
+        """Number of files that were tried more than once."""
+        return sum(file.attempts > 1 for file in self.files)
+
     def to_json(self) -> str:
         """The report as JSON: totals, then the files."""
         totals = {"actions": self.actions(), "statuses": self.statuses(), "interrupted": self.interrupted}
         files = [asdict(file) for file in self.files]
+        totals["retried"] = self.retried()
         return json.dumps({**totals, "seconds": round(self.seconds, 3), "files": files}, indent=1)
 
     def to_csv(self) -> str:
@@ -219,7 +227,7 @@ class Ingest:
                 "thumbnail": self.thumbnail(drawing) if self.thumbnail else None,
             }
         if _stat(path) != before:
-            raise ReadError("the file changed while it was read; index it again")
+            raise AwayError("the file changed while it was read; index it again")
         return row
 
 
@@ -232,7 +240,7 @@ def _stat(path: Path) -> dict[str, int]:
     try:
         info = path.stat()
     except OSError as error:
-        raise ReadError(f"cannot be opened: {error.strerror}") from error
+        raise AwayError(f"cannot be opened: {error.strerror}") from error
     if not stat.S_ISREG(info.st_mode):
         raise ReadError("is not a regular file")  # reading a pipe would wait for ever
     return {"bytes": info.st_size, "modified": info.st_mtime_ns // 1000}
@@ -243,7 +251,7 @@ def _content_hash(path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except OSError as error:
-        raise ReadError(f"cannot be read: {error.strerror}") from error
+        raise AwayError(f"cannot be read: {error.strerror}") from error
 
 
 def summary_columns(summary: Summary, name: str) -> dict[str, Any]:
@@ -482,6 +490,7 @@ class Archive:
         timeout_s: float = 120.0,
         memory_mb: int = 2000,
         redo: Redo = "changed",
+        retries: int = 0,
         prune: bool = False,
         quiet: bool = True,
         progress: Callable[[int, int], None] | None = None,
@@ -493,6 +502,8 @@ class Archive:
             ingest: how to read, encode and picture a file.
             workers, timeout_s, memory_mb: as in `read_many`.
             redo: which of the known files are read again besides those that changed.
+            retries: how often files that failed, but may not another time (locked, away, over the limit of time), are tried
+                again at the end; longer and longer pauses come before that.
             prune: remove vanished files from the archive (the files themselves are never touched).
             quiet: no progress bar; there is none either where standard error is no terminal.
             progress: called with the number of files done and of files to do; KeyboardInterrupt out of it stops the run.
@@ -519,7 +530,16 @@ class Archive:
             readable = row is not None and row["complete"] and redo != "all"
             tasks[path, row["hash"] if row and readable else None] = place
         try:
-            self._ingest(tasks, ingest, known, report, quiet, progress, workers, timeout_s, memory_mb)
+            for attempt in range(1, retries + 2):
+                again = self._ingest(
+                    tasks, ingest, known, report, quiet, progress, workers, timeout_s, memory_mb, attempt
+                )
+                if not again or attempt > retries:
+                    break
+                time.sleep(min(FIRST_PAUSE_S * 2 ** (attempt - 1), LONGEST_PAUSE_S))
+                left = {portable(path) for path, _ in again}
+                report.files = [file for file in report.files if file.path not in left]
+                tasks = {task: tasks[task] for task in again}
         except KeyboardInterrupt:
             report.interrupted = True
         else:
@@ -559,8 +579,11 @@ class Archive:
         workers: int | None,
         timeout_s: float,
         memory_mb: int,
-    ) -> None:
-        """Read the files of the tasks and commit their rows in batches, also when interrupted."""
+        attempt: int,
+    ) -> list[tuple[str, str | None]]:
+        """Read the files of the tasks and commit their rows in batches, also when interrupted; returns what may go better
+        another time."""
+        again: list[tuple[str, str | None]] = []
         batch: list[dict[str, Any]] = []
         since = time.monotonic()
         stream = read_many(tasks, ingest, workers=workers, timeout_s=timeout_s, memory_mb=memory_mb)
@@ -576,12 +599,16 @@ class Archive:
                         **(outcome.value or _failed_row(outcome.item[0], error)),
                         "indexed": _now(),
                     }
+                    if isinstance(outcome.error, Passing):
+                        again.append(outcome.item)
+                        if not isinstance(outcome.error, TimedOut):  # the next run looks at it again
+                            row |= {"bytes": None, "modified": None}
                     batch.append(row)
                     before = known.get(place["id"])
                     action = "added" if before is None else "updated" if "status" in row else "unchanged"
                     status = row.get("status") or (before or {})["status"]
                     path = portable(outcome.item[0])
-                    report.files.append(FileReport(path, action, status, error, round(outcome.seconds, 4)))
+                    report.files.append(FileReport(path, action, status, error, round(outcome.seconds, 4), attempt))
                     advance()
                     if progress:
                         progress(number, len(tasks))
@@ -591,6 +618,7 @@ class Archive:
                         since = time.monotonic()
         finally:
             self._write(batch)
+        return again
 
     def _write(self, rows: Sequence[dict[str, Any]]) -> None:
         """Commit rows; those without a status keep the content that the archive has and get a new time."""

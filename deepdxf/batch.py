@@ -28,7 +28,7 @@ from pathlib import Path
 from pickle import PickleError
 from typing import Any, Generic, TypeVar
 
-from deepdxf.errors import DeepDXFError
+from deepdxf.errors import AwayError, DeepDXFError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -41,13 +41,21 @@ TICK_S = 0.2
 MAX_STARTS = 3
 
 
+class Passing(str):
+    """An error that may be over another time: the item was at fault only for now."""
+
+
+class TimedOut(Passing):
+    """An item took longer than its limit, which a busy machine may be the reason of."""
+
+
 @dataclass(frozen=True)
 class Outcome(Generic[Item, Result]):
     """What became of one item: a value, or an error in one line."""
 
     item: Item
     value: Result | None
-    error: str | None
+    error: str | None  # `Passing` where it may be over another time
     seconds: float  # time in the worker; for a worker that was ended, until its end
 
 
@@ -234,7 +242,7 @@ class _Worker:
         if not self.given or not self.started:
             return ""
         if time.monotonic() - self.since > timeout_s:
-            return f"took longer than {timeout_s:g} s"
+            return TimedOut(f"took longer than {timeout_s:g} s")
         if sys.platform != "linux" and _resident_mb(self.process.pid) > memory_mb:
             return f"needs more than {memory_mb} MiB of memory"
         return ""
@@ -324,7 +332,8 @@ def _attempt(work: Callable[[Any], Any], item: Any, memory_mb: int) -> tuple[Any
     except MemoryError:
         return None, _memory_message(memory_mb), True
     except DeepDXFError as error:
-        return None, " ".join(str(error).split()), False
+        text = " ".join(str(error).split())
+        return None, Passing(text) if isinstance(error, AwayError) else text, False
     except Exception as error:  # a defect of a reader must cost one file only
         place = traceback.extract_tb(error.__traceback__)[-1]
         text = " ".join(f"{type(error).__name__}: {error}".split())[:300]

@@ -221,6 +221,7 @@ def index(arguments: Arguments) -> int:
         timeout_s=arguments.timeout,
         memory_mb=arguments.memory,
         redo=arguments.redo,
+        retries=arguments.retries,
         prune=arguments.prune,
         thumbnails=not arguments.no_thumbnails,
         quiet=arguments.quiet,
@@ -762,6 +763,14 @@ def parser() -> argparse.ArgumentParser:
         default="changed",
         help="which known files to read again (default: those that changed)",
     )
+    made.add_argument(
+        "--retries",
+        type=count,
+        default=0,
+        metavar="N",
+        help="try files that are locked, away or over the limit of time again, so often, after 2, 4, 8 … s "
+        "(default: %(default)s; without it the next run does, but for those over the limit)",
+    )
     made.add_argument("--prune", action="store_true", help="remove vanished files from the archive")
     made.add_argument("--report", type=Path, metavar="FILE", help="write what became of each file (.json or .csv)")
     made.add_argument("--no-thumbnails", action="store_true", help="make no pictures")
@@ -872,6 +881,11 @@ def parser() -> argparse.ArgumentParser:
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     return whole(text, 1)
+
+
+def count(text: str) -> int:
+    """A whole number of at least 0."""
+    return whole(text, 0)
 
 
 def demo_size(text: str) -> int:

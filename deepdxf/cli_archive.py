@@ -41,7 +41,7 @@ SHOWN_GROUPS = 20  # that the terminal shows
 def duplicates(arguments: Arguments) -> int:
     """Groups of the same drawing, exact and near, to work through; decisions about them are kept in the archive."""
     from deepdxf.archive import Archive
-    from deepdxf.duplicates import decide
+    from deepdxf.duplicates import DecidedMeanwhile, decide
 
     if (arguments.decide is None) != (not arguments.group):
         arguments.fail("--decide and --group go together: --decide not --group ID …")
@@ -57,7 +57,12 @@ def duplicates(arguments: Arguments) -> int:
         with suppress(Exception):  # of a system that does not know who its user is
             user = getpass.getuser()
         verdict = None if arguments.decide == "open" else arguments.decide
-        found = decide(archive, found, verdict, ids, arguments.note, by=user)
+        # a decision that is there was perhaps made by others, and not seen: it is left unless that is said
+        seen = {} if arguments.force or verdict is None else dict.fromkeys(ids, "open")
+        try:
+            found = decide(archive, found, verdict, ids, arguments.note, by=user, seen=seen)
+        except DecidedMeanwhile as error:
+            raise DecidedMeanwhile(error.groups, "--force decides all the same") from None
         decided = [group for group in found.groups if group.id in ids]
         if arguments.json:
             return print_json({"decided": [group_json(group) for group in decided]})
@@ -620,6 +625,10 @@ def print_index_report(archive: Archive, report: IndexReport, written: Path | No
     done = listed(f"{count} {action}" for action, count in report.actions().items()) or "no drawings found"
     states = listed(f"{count} {status}" for status, count in report.statuses().items())
     print(f"{done} in {report.seconds:.1f} s; {len(archive)} in the archive" + (f" ({states})" if states else ""))
+    if retried := [file for file in report.files if file.attempts > 1]:
+        failed = sum(file.status == "failed" for file in retried)
+        most = max(file.attempts for file in retried)
+        print(f"{len(retried)} files were tried again, up to {most} times in all; {failed} of them still failed")
     if written:
         print(f"the files one by one: {written}")
     if report.interrupted:
@@ -784,6 +793,9 @@ def add_commands(
     )
     made.add_argument("--group", nargs="+", metavar="ID", help="the groups to decide about; all: all open ones")
     made.add_argument("--note", default="", metavar="TEXT", help="kept with the decision")
+    made.add_argument(
+        "--force", action="store_true", help="decide anew about groups that have another decision, perhaps by others"
+    )
 
     made = command(
         "revisions",
@@ -837,8 +849,7 @@ def add_commands(
         "metadata",
         metadata,
         "deepdxf metadata parts.csv --archive my-archive --key PartNo\n"
-        "deepdxf metadata erp.xlsx --sheet Parts --archive my-archive --key Number --by field:DRAWING_NO --dry-run\n"
-        "deepdxf search bracket.dxf --archive my-archive --where \"meta.MATERIAL = '6061' and meta.price < 20\"",
+        "deepdxf metadata erp.xlsx --sheet Parts --archive my-archive --key Number --by field:DRAWING_NO --dry-run",
     )
     made.add_argument("file", type=Path, metavar="FILE", help="the table, with a heading: .csv, .xlsx, .xls, .ods")
     archive_option(made)

@@ -98,13 +98,12 @@ class Group:
 class DecidedMeanwhile(DeepDXFError):
     """Somebody else has decided about groups since they were looked at; ``groups`` has them as they stand now."""
 
-    def __init__(self, groups: Sequence[Group]) -> None:
+    def __init__(self, groups: Sequence[Group], way_out: str = "look at it again, then decide or leave it") -> None:
         one = groups[0]
         words = {"same": "the same", "not": "not the same", "ignore": "to be ignored", None: "open again"}[one.verdict]
         others = f", and about {len(groups) - 1} more" if len(groups) > 1 else ""
         super().__init__(
-            f"others have decided about group {one.id} meanwhile{others}: it is {words}; nothing was changed: look at it "
-            "again, then decide or leave it"
+            f"others have decided about group {one.id} meanwhile{others}: it is {words}; nothing was changed: {way_out}"
         )
         self.groups = tuple(groups)
 

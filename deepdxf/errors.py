@@ -2,6 +2,7 @@
 
 DeepDXFError            every error that a user can cause or meet; its text is one line and names the way out
 ├── ReadError           a file cannot be read as a drawing
+│   └── AwayError       … now, but perhaps later
 ├── ArchiveError        an archive is missing, damaged, of another encoder, or in use
 ├── FilterError         a ``--where`` expression does not parse or names no column
 ├── EncoderError        an unknown encoder, or one that lacks an extra
@@ -17,6 +18,10 @@ class DeepDXFError(Exception):
 
 class ReadError(DeepDXFError):
     """A file cannot be read as a drawing."""
+
+
+class AwayError(ReadError):
+    """A file cannot be had now, but perhaps later: it is locked, being written, or its folder is away."""
 
 
 class ArchiveError(DeepDXFError):

@@ -22,7 +22,7 @@ import deepdxf.archive
 from deepdxf.archive import Archive, IndexReport, Ingest, drawing_id, fold
 from deepdxf.drawing import Drawing
 from deepdxf.encoder import Switches, Vectors
-from deepdxf.errors import ArchiveError, FilterError, ReadError
+from deepdxf.errors import ArchiveError, AwayError, FilterError, ReadError
 from deepdxf.files import find_files
 from deepdxf.fingerprint import canonical_hash
 
@@ -57,6 +57,12 @@ def read(path: Path) -> Drawing:
             raise ReadError("no drawing")
         case "crash":
             os._exit(3)
+        case "locked":  # as often as the file beside it says
+            left = int(path.with_suffix(".left").read_text(encoding="utf-8"))
+            path.with_suffix(".left").write_text(str(left - 1), encoding="utf-8")
+            if left:
+                raise AwayError("cannot be read: locked")
+            radius = "2"
         case "hang":
             time.sleep(100)
         case "grow":
@@ -151,6 +157,31 @@ def test_failed_files_are_read_again_on_request_only(archive: Archive, folder: P
     again = index(archive, folder, redo="failed")
     assert again.actions() == {"unchanged": 1, "updated": 1}
     assert index(archive, folder, redo="all").actions() == {"updated": 2}
+
+
+def test_files_that_are_away_are_tried_again(archive: Archive, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    write(folder, a="1", locked="locked", broken="broken", slow="hang")
+    monkeypatch.setattr(deepdxf.archive.time, "sleep", pauses.append)
+    (folder / "locked.left").write_text("2", encoding="utf-8")
+    report = index(archive, folder, retries=1, timeout_s=1.0)
+    tries = {Path(file.path).stem: (file.status, file.attempts) for file in report.files}
+    assert tries == {"a": ("ok", 1), "locked": ("failed", 2), "broken": ("failed", 1), "slow": ("failed", 2)}
+    assert report.retried() == 2 and pauses == [2.0] and len(report.files) == len(archive) == 4
+    # the next run tries what was locked by itself, not what was too slow
+    report = index(archive, folder)
+    assert report.actions() == {"unchanged": 3, "updated": 1}
+    assert {row["path"]: row["status"] for row in archive.records()}["locked.dxf"] == "ok"
+
+
+def test_trying_again_ends_when_all_is_read(archive: Archive, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(deepdxf.archive.time, "sleep", pauses.append)
+    write(folder, a="1", locked="locked")
+    (folder / "locked.left").write_text("2", encoding="utf-8")
+    report = index(archive, folder, retries=9)
+    assert report.statuses() == {"ok": 2} and pauses == [2.0, 4.0] and report.actions() == {"added": 2}
+    assert json.loads(report.to_json())["retried"] == 1
 
 
 def test_trouble_in_one_file_costs_one_file(archive: Archive, folder: Path) -> None:
@@ -258,7 +289,7 @@ def test_report(archive: Archive, folder: Path) -> None:
     data = json.loads(report.to_json())
     assert data["statuses"] == {"ok": 1, "failed": 1} and len(data["files"]) == 2
     header, *lines = report.to_csv().splitlines()
-    assert header == "path,action,status,message,seconds" and len(lines) == 2
+    assert header == "path,action,status,message,seconds,attempts" and len(lines) == 2
 
 
 # --- searching -----------------------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ ISSUED = {
     "revisions": "FILE --archive DIR --min-confidence 0.8",
     "report": "duplicates --archive DIR --out x.html",
     "watch": "PATH --archive DIR --every 5",
+    "metadata": "parts.csv --archive DIR --key PartNo --by field:TAG",
     "export": "--archive DIR --out x.zip",
     "import": "x.zip --archive DIR",
     "demo": "",

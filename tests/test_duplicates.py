@@ -341,6 +341,13 @@ def test_the_command(filled: Archive, capsys: pytest.CaptureFixture[str]) -> Non
     run(capsys, *command, "--decide", "same", "--group", "all", "--only", "near")
     assert "0 groups" not in run(capsys, *command, "--json")[1]
     assert json.loads(run(capsys, *command, "--json")[1])["groups"] == []
+    # what is decided, perhaps by others, is not overwritten unawares
+    code, out, err = run(capsys, *command, "--decide", "same", "--group", first)
+    assert (code, out) == (1, "") and err.count("\n") == 1
+    assert f"others have decided about group {first} meanwhile: it is not the same; nothing was changed: --force" in err
+    assert run(capsys, *command, "--decide", "not", "--group", first)[0] == 0
+    code, out, _ = run(capsys, *command, "--decide", "ignore", "--group", first, "--force")
+    assert (code, out.splitlines()[0]) == (0, f"{first}  ignore")
     run(capsys, *command, "--decide", "open", "--group", first)
     assert [g["id"] for g in json.loads(run(capsys, *command, "--json")[1])["groups"]] == [first]
 
