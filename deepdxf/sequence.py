@@ -176,7 +176,7 @@ def classic(drawing: Drawing, limit: int = LIMIT) -> ClassicCode:
             values[:, whole] = np.minimum(values[:, whole], BINS - 1) / (BINS - 1)
             absent = np.isnan(values)
             values[absent] = 0.0
-            matrix[np.ix_(rows, numbers)] = np.where(absent, UNUSED, quantise(values))
+            matrix[rows[:, None], numbers] = np.where(absent, UNUSED, quantise(values))
     return ClassicCode(matrix, total - len(kept))
 
 
