@@ -112,7 +112,7 @@ def inspect(arguments: Arguments) -> int:
             return print_json({"file": str(arguments.file), "spaces": sizes})
         print_pairs({name: f"{size} entities" for name, size in sizes.items()})
         return 0
-    drawing = read(arguments.file, space=arguments.space)
+    drawing = read(arguments.file, space=arguments.space, xrefs=arguments.xrefs)
     summary, dirt = summarise(drawing), find(drawing)
     if arguments.json:
         document = {"file": str(arguments.file), **summary.to_dict(), "frame": drawing.frame.tolist()}
@@ -175,6 +175,7 @@ def encode(arguments: Arguments) -> int:
         arguments.out,
         arguments.format,
         space=arguments.space,
+        xrefs=arguments.xrefs,
         workers=arguments.workers,
         quiet=arguments.quiet,
     )
@@ -195,7 +196,12 @@ def embed(arguments: Arguments) -> int:
     from deepdxf.files import check_writable, replacing
 
     check_writable(arguments.out)
-    options = {"space": arguments.space, "workers": arguments.workers, "quiet": arguments.quiet}
+    options = {
+        "space": arguments.space,
+        "xrefs": arguments.xrefs,
+        "workers": arguments.workers,
+        "quiet": arguments.quiet,
+    }
     result = embed_files(arguments.paths, arguments.encoder, **options)
     with replacing(arguments.out) as partial, partial.open("wb") as stream:
         np.savez(stream, files=np.array(result.files, np.str_), vectors=result.vectors)
@@ -311,7 +317,9 @@ def searched(arguments: Arguments) -> tuple[Archive, list[Hit], list[dict[str, A
         switches = switches_of(arguments)
         limits = {"min_score": arguments.min_score, "where": arguments.where}
         asked = (archive, arguments.file, arguments.id, switches, arguments.k)
-        hits, drawing = similar(*asked, space=arguments.space, verify=not arguments.no_verify, **limits)
+        hits, drawing = similar(
+            *asked, space=arguments.space, xrefs=arguments.xrefs, verify=not arguments.no_verify, **limits
+        )
         note = describe(switches)
         if not arguments.no_verify:
             note += ", hits verified by the strokes they share"
@@ -340,13 +348,14 @@ def similar(
     k: int,
     *,
     space: str = "auto",
+    xrefs: bool = False,
     verify: bool = True,
     **limits: Any,
 ) -> tuple[list[Hit], Drawing | None]:
     """The drawings most similar to a file, or to the one of the archive with an id, without itself.
 
     Args:
-        space: of a file, see `reader.read`.
+        space, xrefs: of a file, see `reader.read`.
         verify: whether the first hits are verified.
         limits: ``min_score`` and ``where`` of `Archive.search`.
 
@@ -368,7 +377,7 @@ def similar(
         assert file is not None
         own = id or drawing_id(os.path.abspath(file))
         search_encoder = encoder_of(archive)
-        drawing = reader.read(file, space=space)
+        drawing = reader.read(file, space=space, xrefs=xrefs)
         vectors = search_encoder.query(drawing, switches)
     if not vectors.any():
         raise DeepDXFError(f"{file or id}: the drawing has nothing in it to search by")
@@ -687,6 +696,9 @@ def parser() -> argparse.ArgumentParser:
             default="auto",
             metavar="NAME",
             help="auto, model, paper, or the name of a layout (default: %(default)s)",
+        )
+        made.add_argument(
+            "--xrefs", action="store_true", help="attach the drawings that a file refers to, if they lie beside it"
         )
 
     def workers_option(made: argparse.ArgumentParser) -> None:

@@ -469,7 +469,7 @@ def search_parts(arguments: Arguments, switches: Switches) -> int:
     if id is not None:
         record = archive.get(id)
         file = Path(record["root"], record["path"])
-    drawing = reader.read(file, space=arguments.space)
+    drawing = reader.read(file, space=arguments.space, xrefs=arguments.xrefs)
     found = find_parts(
         archive,
         detail_of(drawing, arguments.box),
@@ -824,7 +824,7 @@ def add_commands(
     made.add_argument(
         "-k", type=types["positive"], default=100, metavar="K", help="hits or groups (default: %(default)s)"
     )
-    made.set_defaults(searched=searched, text=None, any_size=False, no_verify=False, space="auto")
+    made.set_defaults(searched=searched, text=None, any_size=False, no_verify=False, space="auto", xrefs=False)
 
     made = command(
         "watch",

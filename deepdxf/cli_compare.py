@@ -33,7 +33,7 @@ def compare(arguments: Arguments) -> int:
         from deepdxf.report import need_excel
 
         need_excel()
-    a, b = (reader.read(path, space=arguments.space) for path in (arguments.a, arguments.b))
+    a, b = (reader.read(path, space=arguments.space, xrefs=arguments.xrefs) for path in (arguments.a, arguments.b))
     result = compare_drawings(
         a,
         b,

@@ -23,7 +23,7 @@ def split(arguments: Arguments) -> int:
     from deepdxf.report import write_csv
     from deepdxf.split import split as split_drawing
 
-    drawing = read(arguments.file, space=arguments.space)
+    drawing = read(arguments.file, space=arguments.space, xrefs=arguments.xrefs)
     pieces = split_drawing(drawing, arguments.gap)
     out: Path = arguments.out
     try:

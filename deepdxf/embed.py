@@ -97,9 +97,10 @@ class _Embed:
     switches: Switches
     sketches: bool
     space: str
+    xrefs: bool
 
     def __call__(self, item: tuple[str, str]) -> _Done:
-        drawing = read(item[0], space=self.space)
+        drawing = read(item[0], space=self.space, xrefs=self.xrefs)
         start = time.perf_counter()
         vector = _shared(self.encoder).encode([drawing])[0]
         done = _Done(vector, len(drawing), 1000.0 * (time.perf_counter() - start))
@@ -135,6 +136,7 @@ def embed_files(
     switches: Switches | None = None,
     sketches: bool = False,
     space: str = "auto",
+    xrefs: bool = False,
     workers: int | None = None,
     timeout_s: float = 120.0,
     memory_mb: int = 2000,
@@ -147,7 +149,7 @@ def embed_files(
         name: encoder, see `encoder.ENCODERS`.
         switches: if given and not the plain ones, query vectors under them are made too.
         sketches: whether to make what hits are verified by.
-        space: that is read of each file, see `reader.read`.
+        space, xrefs: what is read of each file, see `reader.read`.
         workers, timeout_s, memory_mb, quiet: see `for_each_file`.
 
     Raises:
@@ -155,7 +157,7 @@ def embed_files(
         DeepDXFError: as `for_each_file`.
     """
     dim = encoder.load(name).dim  # fails here, not in every worker
-    work = _Embed(name, switches or Switches(), sketches, space)
+    work = _Embed(name, switches or Switches(), sketches, space, xrefs)
     done, failed = for_each_file(
         paths, work, "encoding", workers=workers, timeout_s=timeout_s, memory_mb=memory_mb, quiet=quiet
     )
@@ -184,11 +186,12 @@ class _Encode:
     out: Path
     format: Format
     space: str
+    xrefs: bool
 
     def __call__(self, item: tuple[str, str]) -> tuple[str, int]:
         path, name = item
         target = self.out / f"{name}.{self.format}"
-        drawing = read(path, space=self.space)
+        drawing = read(path, space=self.space, xrefs=self.xrefs)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -208,6 +211,7 @@ def encode_files(
     format: Format = "npz",
     *,
     space: str = "auto",
+    xrefs: bool = False,
     workers: int | None = None,
     timeout_s: float = 120.0,
     memory_mb: int = 2000,
@@ -219,7 +223,7 @@ def encode_files(
         paths: files and folders.
         out: folder for the files; made if it is not there.
         format: ``npz``: all codes, see `graph.DrawingCode`; ``h5``: the classic sequence matrix, see `write_h5`.
-        space: that is read of each file, see `reader.read`.
+        space, xrefs: what is read of each file, see `reader.read`.
         workers, timeout_s, memory_mb, quiet: see `for_each_file`.
 
     Returns:
@@ -235,7 +239,7 @@ def encode_files(
         raise DeepDXFError(f"cannot make the folder {out}: {error.strerror or error}; name another") from error
     return for_each_file(
         paths,
-        _Encode(out, format, space),
+        _Encode(out, format, space, xrefs),
         "encoding",
         workers=workers,
         timeout_s=timeout_s,

@@ -52,6 +52,7 @@ from deepdxf.reader_bytes import (
     with_version,
 )
 from deepdxf.table import Limits, Table
+from deepdxf.xrefs import Folder, attach
 
 FOREIGN = {  # first bytes -> what the file is instead
     b"\x89PNG": "a PNG picture",
@@ -67,7 +68,7 @@ FOREIGN = {  # first bytes -> what the file is instead
 }
 
 
-def read(path: str | Path, *, space: str = "auto", limits: Limits | None = None) -> Drawing:
+def read(path: str | Path, *, space: str = "auto", limits: Limits | None = None, xrefs: bool = False) -> Drawing:
     """Read a DXF (ASCII, binary, gzip'd) or DWG file.
 
     Args:
@@ -75,6 +76,7 @@ def read(path: str | Path, *, space: str = "auto", limits: Limits | None = None)
         space: ``"auto"`` = model space, or the fullest layout when model space is empty; ``"model"``; ``"paper"`` = the
             fullest layout; or the name of a layout.
         limits: what the file may cost; see `Limits`.
+        xrefs: whether drawings that it refers to are attached where they lie beside it, see `deepdxf.xrefs`.
 
     Returns:
         The drawing. Its ``problems``, ``ignored`` and ``status`` tell what was repaired, left out or is missing.
@@ -85,7 +87,7 @@ def read(path: str | Path, *, space: str = "auto", limits: Limits | None = None)
     path = Path(path)
     limits = limits or Limits()
     try:
-        return parse(load(path, limits), space=space, limits=limits)
+        return parse(load(path, limits), space=space, limits=limits, folder=Folder.of(path) if xrefs else None)
     except ReadError as error:
         raise ReadError(f"{path}: {error}") from error.__cause__
 
@@ -145,8 +147,16 @@ def unpacked(data: bytes, limits: Limits) -> bytes:
     return data
 
 
-def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, careful: bool = False) -> Drawing:
-    """A drawing from the bytes of a file; see `read`. ``careful`` forces the careful reader (DXF only).
+def parse(
+    data: bytes,
+    *,
+    space: str = "auto",
+    limits: Limits | None = None,
+    careful: bool = False,
+    folder: Folder | None = None,
+) -> Drawing:
+    """A drawing from the bytes of a file; see `read`. ``careful`` forces the careful reader (DXF only); references are
+    looked for in the ``folder``, if there is one.
 
     Raises:
         ReadError: nothing could be read as a drawing; the text says why.
@@ -161,7 +171,7 @@ def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, car
             raise ReadError(f"not a DXF or DWG drawing but {what}")
     size = len(data)
     if data[:2] == b"AC" and data[:4] != b"ACIS" and b"\n" not in data[:6]:
-        return parse_dwg(data, space, limits)
+        return parse_dwg(data, space, limits, folder)
     is_binary = data.startswith(BINARY_DXF)
     content: Content | None = None
     attempts = [parse_careful] if careful else [parse_fast, parse_careful, parse_what_is_left]
@@ -173,21 +183,36 @@ def parse(data: bytes, *, space: str = "auto", limits: Limits | None = None, car
         table = Table()
         table.problems.update(content.problems)
         try:
-            return attempt(content, table, space, limits)
+            return with_references(attempt(content, table, space, limits), table, limits, folder)
         except ReadError as error:
             failure = error
     raise failure
 
 
-def parse_dwg(data: bytes, space: str, limits: Limits) -> Drawing:
+def with_references(drawing: Drawing, table: Table, limits: Limits, folder: Folder | None) -> Drawing:
+    """The drawing with what it refers to, as far as that is in the folder and can be read; the rest stays reported."""
+    found: dict[int, tuple[str, Drawing]] = {}
+    for number, stated in table.xrefs.items() if folder is not None else ():
+        assert folder is not None
+        if (path := folder.find(stated)) is not None:
+            try:
+                other = parse(load(path, limits), space="model", limits=limits, folder=folder.below(path))
+            except ReadError:
+                continue
+            found[number] = stated, other
+    return attach(drawing, found, limits) if found else drawing
+
+
+def parse_dwg(data: bytes, space: str, limits: Limits, folder: Folder | None) -> Drawing:
     """A drawing from a DWG file; where the reader refuses it, by way of the user's converter, if there is one."""
     try:
-        return parse_fast(Content(data, len(data)), Table(), space, limits)
+        table = Table()
+        return with_references(parse_fast(Content(data, len(data)), table, space, limits), table, limits, folder)
     except ReadError as refused:
         if not converter.command():
             raise
         try:
-            drawing = parse(converter.convert(data, limits.file_bytes), space=space, limits=limits)
+            drawing = parse(converter.convert(data, limits.file_bytes), space=space, limits=limits, folder=folder)
         except ReadError as error:
             raise ReadError(f"{refused}; {error}") from error
         version = data[:6].decode("ascii", "replace")

@@ -328,10 +328,7 @@ class Feeder:
                 block = self.blocks.get(name.casefold())
                 if block is not None:
                     if block.is_xref:
-                        self.table.problem(
-                            "external-reference",
-                            f"external drawing {block.xref_path or name!r} is not part of the file",
-                        )
+                        self.table.xref(name, block.xref_path or "")
                     self.owner(name, decode_entities(block.entities), (block.base_point.x, block.base_point.y))
 
     def owner(self, name: str | None, entities: Sequence[Entity], base_point: tuple[float, float]) -> None:

@@ -69,8 +69,7 @@ class Feeder:
                     head = block.block
                     base = head.dxf.base_point if head is not None else (0.0, 0.0)
                     if head is not None and head.dxf.get("flags", 0) & 4:
-                        path = head.dxf.get("xref_path", "") or repr(name)
-                        self.table.problem("external-reference", f"external drawing {path} is not part of the file")
+                        self.table.xref(name, head.dxf.get("xref_path", ""))
                     self.owner(name, block, (base[0], base[1]))
 
     def owner(self, name: str | None, entities: Iterable[DXFGraphic], base_point: tuple[float, float]) -> None:

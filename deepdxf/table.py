@@ -53,6 +53,8 @@ HUGE = 1e100  # numbers beyond are damage: squares of larger ones would soon be 
 EDGE_ON = 1e-6  # area that is left of a unit square in a plane seen from its edge
 FLAT = 1e-9  # |z| of a normal that still counts as straight up or straight down
 
+EXTERNAL = "external drawing {!r} is not part of the file"  # the message about a reference that is not followed
+
 # What a damaged entity may raise in a feeder.
 BROKEN = (ValueError, TypeError, KeyError, IndexError, AttributeError, ArithmeticError)
 
@@ -98,6 +100,7 @@ class Table:
         self.fields: list[tuple[str, str]] = []
         self.owners: dict[str | None, tuple[int, int]] = {}  # block name (None = the space) -> rows
         self.base_points: dict[str, Point] = {}
+        self.xrefs: dict[int, str] = {}  # number of a block that stands for another file -> its path as stated
         self.ignored: Counter[str] = Counter()
         self.problems: Counter[tuple[str, str]] = Counter()
 
@@ -110,6 +113,11 @@ class Table:
     def ignore(self, dxftype: str) -> None:
         """Count an entity that is left out because its type has no place in the codes."""
         self.ignored[dxftype] += 1
+
+    def xref(self, block: str, path: str) -> None:
+        """A block that is inserted stands for another file."""
+        self.xrefs[self.blocks[block]] = path or block
+        self.problem("external-reference", EXTERNAL.format(path or block))
 
     def broken(self, dxftype: str, error: Exception) -> None:
         """Count an entity that breaks its feeder; the others go on."""

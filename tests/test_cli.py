@@ -106,7 +106,7 @@ def write(path: Path, content: bytes = b"") -> Path:
 
 
 ISSUED = {
-    "inspect": "FILE --space model --layouts",
+    "inspect": "FILE --space model --layouts --xrefs",
     "encode": "PATH --out DIR",
     "embed": "PATH --out FILE.npz --encoder NAME",
     "index": "PATH --archive DIR",

@@ -53,7 +53,7 @@ LAYERS = (
     ("sequence", "raster", "encoder", "render", "reader", "synth_families", "groups", "batch", "where", "fingerprint"),
     ("turn", "metadata", "document", "split"),
     ("marks",),
-    ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary"),
+    ("reader_cadkit", "reader_ezdxf", "dxfwrite", "vocabulary", "xrefs"),
     ("reader_codes", "reader_bytes"),
     ("table",),
     ("geometry", "text", "files", "converter", "watch", "sampler", "objectives", "projection", "whitening"),
