@@ -76,9 +76,7 @@ def add_command(
     made = command(
         "split",
         split,
-        "deepdxf split sheet.dxf --out parts\n"
-        "deepdxf split nest.dxf --out parts --gap 2\n"
-        "deepdxf index parts --archive my-archive",
+        "deepdxf split sheet.dxf --out parts\ndeepdxf split nest.dxf --out parts --gap 2",
     )
     made.add_argument("file", type=Path, metavar="FILE", help="the sheet or nest; it is only read")
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="a new or empty folder")
