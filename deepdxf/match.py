@@ -479,8 +479,8 @@ def _hatch_blocks(side: Side) -> list[tuple[IntArray, FloatArray]]:
 
 
 def _doubled(side: Side, text: IntArray, tolerance: float) -> None:
-    """Marks alone that draw nothing, or the same as another of their own drawing. In place: the partner is DOUBLED. Of
-    several that are the same, and alone all, one stays so. A line within a longer one is news all the same: it may be the
+    """Marks alone of rows that draw nothing, or only what others of their own drawing do. In place: the partner is DOUBLED.
+    Of several that are the same, and alone all, one stays so. A line within a longer one is news all the same: it may be the
     axis of a hole.
     """
     drawing, marks, partner = side.drawing, side.marks, side.partner
@@ -495,8 +495,10 @@ def _doubled(side: Side, text: IntArray, tolerance: float) -> None:
     first = np.append(True, label[order][1:] != label[order][:-1])
     leader = order[np.maximum.accumulate(np.where(first, np.arange(len(order)), 0))]
     near = np.abs(marks.values[order] - marks.values[leader]).max(axis=1) <= tolerance
-    again = order[~first & near & (partner[order] == ALONE)]
-    partner[again] = DOUBLED
+    again = np.zeros(len(marks), bool)
+    again[order[~first & near]] = True
+    news = np.bincount(marks.row, (partner == ALONE) & ~again, len(drawing)) > 0
+    partner[(partner == ALONE) & again & ~news[marks.row]] = DOUBLED
 
 
 def _rejoined(one: Side, two: Side, names: Names, tolerance: float) -> None:

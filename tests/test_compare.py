@@ -207,6 +207,12 @@ def test_what_is_new_twice_is_told_once() -> None:
     assert kinds(once) == kinds(twice) == {"added": 1, "moved": 1}
 
 
+def test_what_is_doubled_in_part_is_told_as_a_whole() -> None:
+    pocket = polyline([(0, 0), (0, 0), (200, 0), (100, 50)])  # one edge lies on the outline, one has no length
+    for extra in ([], [line(0, 0, 0, 0)]):
+        assert kinds(compare(PLATE, drawing(*OUTLINE, *HOLES, pocket, *extra))) == {"added": 1}
+
+
 def test_lines_in_pieces_are_the_same() -> None:
     pieces = drawing(*OUTLINE[1:], *HOLES, line(0, 0, 80, 0), line(200, 0, 120, 0), line(120, 0, 75, 0))
     for result in (compare(PLATE, pieces), compare(pieces, PLATE)):
