@@ -21,7 +21,7 @@ import numpy as np
 
 from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, is_any
 from deepdxf.fingerprint import border, mixed
-from deepdxf.geometry import Shapes, edges
+from deepdxf.geometry import Shapes, edges, once
 
 C = EntityClass
 CELLS = 1e9  # along the longer side of the frame
@@ -75,6 +75,7 @@ class Dirt:
         return np.sort(np.concatenate([self.double[:, 0], self.covered[:, 0], self.empty]))
 
 
+@once
 def find(drawing: Drawing) -> Dirt:
     """The dirt of a drawing. O(n log n)."""
     grid = _Grid(drawing)

@@ -188,7 +188,7 @@ def test_dirt_changes_no_comparison(rows: list[Row], picks: list[int], spot: tup
     assert not compare(plain, dirty).differences and not compare(dirty, plain).differences
     other = drawing(*rows[: lost % len(rows)], *rows[lost % len(rows) + 1 :], circle(300, 300, 9))
     expected, found = compare(plain, other), compare(dirty, other)
-    for kind in ("added", "removed"):
+    for kind in ("added", "removed", "changed", "moved"):
         assert len(found.of(kind)) == len(expected.of(kind))
 
 
