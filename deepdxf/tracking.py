@@ -137,15 +137,15 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
     """The records of the run in a folder, in their order.
 
     Raises:
-        DeepDXFError: there are none.
+        DeepDXFError: there is no file of them, or no line of it is a record.
     """
     path = folder / METRICS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = (error.strerror if isinstance(error, OSError) else None) or "not in UTF-8"
         raise DeepDXFError(f"{path}: {reason}; name the folder of a run") from None
-    records = []
+    records, lines = [], text.splitlines()
     for line in lines:
         try:
             row = json.loads(line)
@@ -153,6 +153,8 @@ def read_records(folder: Path) -> list[dict[str, Any]]:
             continue
         if isinstance(row, dict) and {"step", "kind"} <= row.keys():
             records.append(row)
+    if not records and "\n" in text:  # without a line's end it is the first record that was being written
+        raise DeepDXFError(f"{path} is damaged: none of its {len(lines)} lines is a record")
     return records
 
 

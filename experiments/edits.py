@@ -43,7 +43,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         protocol = load_groups(Path(folder) / "groups.csv")
         for name, switches in SETTINGS.items():
             embedded = embed_files([folder], args.encoder, switches=switches, sketches=True)
-            rankings = rank(embedded.files, embedded.vectors, protocol.files, embedded.queries, level_vectors=embedded.level)
+            rankings = rank(
+                embedded.files, embedded.vectors, protocol.files, embedded.queries, level_vectors=embedded.level
+            )
             overlaps = ranking_overlaps(rankings, embedded.sketches, switches, asked=embedded.asked)
             for how, ranked in ((name, rankings), (f"{name}, verified", verified(rankings, overlaps))):
                 results[how] = evaluate(ranked, protocol, embedded.entities).parts("edit")

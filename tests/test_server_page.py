@@ -303,12 +303,31 @@ def corners(page: Page) -> list[float]:
     return [float(page.locator(f"#detail [name={name}]").input_value()) for name in ("x0", "y0", "x1", "y1")]
 
 
+def at_rest(page: Page, selector: str) -> dict[str, float]:
+    """Where an element is, when the page no longer moves it: a hint that appears or a picture that is fitted would."""
+    return page.evaluate(
+        """async (selector) => {
+          const frame = () => new Promise(requestAnimationFrame);
+          const place = () => document.querySelector(selector).getBoundingClientRect().toJSON();
+          let before = place(), same = 0;
+          while (same < 5) {
+            await frame();
+            const now = place();
+            same = JSON.stringify(now) === JSON.stringify(before) ? same + 1 : 0;
+            before = now;
+          }
+          return before;
+        }""",
+        selector,
+    )
+
+
 def test_detail_by_pointer(users: Users) -> None:
     page = opened(users, "plate-R2")
-    page.get_by_role("button", name="select a detail").click()
-    sheet = page.locator("#view > .drawn > svg").bounding_box()
-    outline = page.locator(".svg-pan-zoom_viewport > g").bounding_box()  # of the plate, 120 × 60
-    assert sheet and outline
+    button = page.get_by_role("button", name="select a detail")
+    button.click()
+    expect(button).to_have_attribute("aria-pressed", "true")
+    outline = at_rest(page, ".svg-pan-zoom_viewport > g")  # of the plate, 120 × 60
     page.mouse.move(outline["x"] - 4, outline["y"] - 4)
     page.mouse.down()
     page.mouse.move(outline["x"] + 50, outline["y"] + 50)
@@ -321,8 +340,7 @@ def test_detail_by_pointer(users: Users) -> None:
     page.wait_for_selector("#results .hit")
     assert {"plate-R1.dxf", "copy of plate.dxf"} <= set(hits(page))
     expect(page.locator("#results .places").first).to_contain_text("at (")
-    expect(page.locator("#results img").first).to_have_js_property("complete", True)
-    assert int(page.locator("#results img").first.evaluate("(e) => e.naturalWidth")) > 0
+    page.wait_for_function("document.querySelector('#results img').naturalWidth > 0")
     page.get_by_label("Least share").fill("0.999")
     page.get_by_role("button", name="Search again").click()
     expect(page.locator("#results-heading")).to_contain_text("0 drawings contain it")

@@ -74,6 +74,17 @@ def test_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         tracker.log("text")
 
 
+def test_records_that_are_all_damaged_are_said_to_be(tmp_path: Path) -> None:
+    file = tmp_path / "metrics.jsonl"
+    file.write_text('{"step": 1, "kin', encoding="utf-8")  # the first one, torn off
+    assert read_records(tmp_path) == []
+    file.write_text('nonsense\n{"a": 1}\n', encoding="utf-8")
+    with pytest.raises(DeepDXFError, match=r"metrics.jsonl is damaged: none of its 2 lines is a record$"):
+        read_records(tmp_path)
+    file.write_text('nonsense\n{"step": 1, "kind": "train"}\n', encoding="utf-8")
+    assert len(read_records(tmp_path)) == 1
+
+
 def test_tensorboard(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
