@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deepdxf.errors import DeepDXFError
-from deepdxf.tracking import Tracker, TrackingConfig
+from deepdxf.tracking import Tracker, TrackingConfig, read_records
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
