@@ -7,7 +7,7 @@ CORPUS holds drawings/, groups.csv, judgements.csv and manifest.csv; RUN is the 
 the descriptor, each code of the model alone and all together (trained, and with the weights that training began with), the
 image network where its vectors are given, and the fusion of descriptor and model, with and without verification; 95 %
 intervals over queries. The second table: shares of the model in the fusion. Both once more with other judgements, where
-they are given.
+they are given, and for the question after the same sort of thing: queries are members of families, right is the family.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from deepdxf.embed import Embedded, embed_files
 from deepdxf.encoder import Switches, Vectors
 from deepdxf.evaluate import Evaluation, evaluate, rank
 from deepdxf.fusion import LEARNED_SHARE
-from deepdxf.groups import Protocol, load_groups
+from deepdxf.groups import FAMILY, Protocol, load_groups
 from deepdxf.verify import ranking_overlaps, verified
 
 SHARES = (0.1, 0.2, 0.3, 0.5)
@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     protocols = {"corpus": questions(args.corpus, None)}
     if args.judgements:
         protocols["further judgements"] = questions(args.corpus, args.judgements)
+    protocols["families"] = questions(args.corpus, args.judgements, (FAMILY,))
     drawings = [args.corpus / "drawings"]
 
     found = embed_files(drawings, "descriptor", sketches=True)
@@ -68,9 +69,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.out.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8", newline="\n")
 
 
-def questions(corpus: Path, judgements: Path | None) -> Protocol:
+def questions(corpus: Path, judgements: Path | None, kinds: Sequence[str] | None = None) -> Protocol:
     """The queries of the sources that the model has not seen."""
-    everything = load_groups(corpus / "groups.csv", judgements)
+    everything = load_groups(corpus / "groups.csv", judgements, kinds=kinds)
     test = set(json.loads(Path(__file__).with_name("base_sources.json").read_text())["test"])
     return replace(everything, queries=tuple(q for q in everything.queries if everything.source(q.file) in test))
 

@@ -31,6 +31,12 @@ SHOWN = (
     "descriptor, first hits verified",
 )  # fmt: skip
 
+ASKED = {
+    "corpus": "Asked for revisions and variants, by the corpus's judgements:",
+    "further judgements": "The same by further judgements:",
+    "families": "Asked for the same sort of thing, that is for the other members of a family:",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -100,7 +106,7 @@ def card(
     for name, rows in results.items():
         lines += [
             "",
-            f"Judgements: {name}.",
+            ASKED[name],
             "",
             "| encoder | mAP | P@1 | mean of the sources' mAP |",
             "|---|---|---|---|",
