@@ -1,6 +1,6 @@
 """All measurements, or those that are named: prints tables, stores them as JSON.
 
-    python -m benchmarks [reading indexing searching encoding embedding training codes views ann] [--corpus DIR] [--out FILE.json]
+    python -m benchmarks [NAME …, see BENCHMARKS] [--corpus DIR] [--out FILE.json]
 
 Without the corpus of real drawings, synthetic ones take its place, and the tables say so.
 """
@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.common import Goal, find_corpus, goals_table, machine
 
 # modules with `measure(corpus)`
-BENCHMARKS = ("reading", "indexing", "searching", "encoding", "embedding", "training", "codes", "views", "ann")
+BENCHMARKS = ("reading", "indexing", "searching", "encoding", "embedding", "training", "codes", "views", "scale")
 
 
 def main() -> None:

@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # Up to this many bytes of vectors, a search multiplies them all in memory and is exact; above, it asks the database,
-# which uses an approximate index: about as fast from there on, and without loading. Measured by benchmarks/ann.py.
+# which uses an approximate index: about as fast from there on, and without loading. Measured by benchmarks/scale.py.
 EXACT_BYTES = 2**29
 # Probed share of an approximate index, and how much of the archive may be outside of it before it is made anew.
 PROBED_SHARE, UNINDEXED_SHARE = 0.1, 0.1

@@ -6,7 +6,7 @@ column ``meta`` of its row, in lines that filters read (`where`, ``meta.MATERIAL
 
 What a key names, the first that fits:
 
-    path        relative to the folder that was indexed, or absolute
+    path        relative to the folder that was indexed, or absolute; with its ending or without
     name        of the file, with its ending or without
     number      drawing number in the title block (`marks.NUMBER_TAGS`), else the file's name without marks of revision
     a tag       a field of the title block, if the import asks for it by `field:TAG`; then nothing else counts
@@ -203,7 +203,8 @@ class Lookup:
             if (f"{FIELD}{tag_of(tag)}", key := fold_key(value)) in self.rows
         ]
         name = path.rsplit("/", 1)[-1]
-        for key in (path, f"{record['root']}/{path}", name, stem_of(name)):
+        whole = f"{record['root']}/{path}"
+        for key in (path, stem_of(path), whole, stem_of(whole), name, stem_of(name)):
             if row := self.rows.get((ANY, fold_key(key))):
                 return [row, *found]
         stated = next((n for tag, _, value in fields if tag_of(tag) in NUMBER_TAGS and (n := number_of(value))), "")

@@ -110,6 +110,7 @@ def record(path: str, *fields: str) -> dict[str, Any]:
     [
         ("a/plate_R1.dxf", True),
         ("A\\Plate_r1.DXF ", True),
+        ("a/plate_R1", True),
         ("/share/drawings/a/plate_R1.dxf", True),
         ("plate_R1.dxf", True),
         ("plate_R1", True),
