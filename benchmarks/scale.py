@@ -237,7 +237,7 @@ def one_size(place: Path, n: int, base: Path) -> dict[str, Any]:
     try:
         shutil.copytree(base, folder / "base")
         measured: dict[str, Any] = {"drawings": n}
-        steps = [fill, exact, build, approximate, filters, *([duplicates] if n <= DUPLICATES else [])]
+        steps = [fill, exact, build, approximate, filters] + [duplicates] * (n <= DUPLICATES)
         for step in steps:
             measured |= alone(step, folder, n)
             print({key: round(value, 4) for key, value in measured.items()}, flush=True)
