@@ -122,7 +122,8 @@ def card(
         "",
         "## Limits",
         "",
-        "* Alone it finds less than the hand-made descriptor; what it adds to it is small, see the table.",
+        "* Alone it finds fewer revisions and variants than the hand-made descriptor, and adds little to it there; it "
+        "helps where the same sort of thing is asked for, see the tables.",
         "* It reads layers and the order of drawing: on generated drawings with renamed layers or re-ordered handles the first "
         "hit is right in 0.63 and 0.72 of the queries (`experiments/edits.py --encoder base`; the descriptor: 1.00).",
         f"* Long drawings are known by their first {manifest.encoder.limit} rows.",

@@ -75,7 +75,9 @@ def test_direction_mirror_and_turn(lines):
 
 @pytest.mark.filterwarnings("error")
 @given(lines_of(st.floats(allow_nan=True, allow_infinity=True)))
-@example(np.array([[-50.0, 0.0, 60.0, 5e-324]]))  # nearly parallel to an edge: it meets the other one beyond all numbers
+@example(
+    np.array([[-50.0, 0.0, 60.0, 5e-324]])
+)  # nearly parallel to an edge: it meets the other one beyond all numbers
 def test_any_number_is_drawn_or_left_out(lines):
     image = ink(lines, P)
     assert np.isfinite(image).all() and (image >= 0).all()
