@@ -22,6 +22,7 @@ from deepdxf.errors import EncoderError
 from deepdxf.geometry import transform
 from deepdxf.graph import encode
 from deepdxf.learned import Learned
+from deepdxf.turn import directions, straightened
 from tests.drawings import circle, drawing, line, polyline
 from tests.encoder_cases import code, model
 
@@ -125,8 +126,10 @@ def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
 def test_poses(learned: Learned) -> None:
     one = sheet(25)
     vectors = learned.query(one, Switches(mirror=True, rotation=True))
-    assert vectors.shape == (8, learned.dim)
-    poses = [one, *(transform(one, pose) for pose in Switches(mirror=True, rotation=True).poses[1:])]
+    level = [straightened(one, angle) for angle in directions(one) if angle]
+    assert vectors.shape == (8 * (1 + len(level)), learned.dim)
+    others = Switches(mirror=True, rotation=True).poses[1:]
+    poses = [pose for lying in (one, *level) for pose in (lying, *(transform(lying, map_) for map_ in others))]
     np.testing.assert_array_equal(vectors, learned.encode(poses))
     np.testing.assert_array_equal(learned.query(one, Switches()), learned.encode([one]))
 
