@@ -34,6 +34,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -355,6 +356,7 @@ class Archive:
         self._snapshot: _Snapshot | None = None
         self._level: _Level | None = None
         self._facts: _Facts | None = None
+        self._imported: tuple[int, Lookup] | None = None  # of that version of `METADATA`
         self._sketches: _Sketches | None = None
 
     @classmethod
@@ -651,12 +653,18 @@ class Archive:
 
     def _lookup(self) -> Lookup:
         """What was imported of tables."""
+        if METADATA not in self.tables():
+            return Lookup()
+        table = self.table(METADATA)
         with database_errors(self.address):
-            if METADATA not in self._db.list_tables().tables:
-                return Lookup()
-            kept = self._db.open_table(METADATA).search().to_arrow().to_pylist()
+            version = table.version
+            if self._imported is not None and self._imported[0] == version:
+                return self._imported[1]  # a run of indexing asks once a batch
+            kept = table.search().to_arrow().to_pylist()
         kept.sort(key=lambda row: (row["number"], row["key"]))
-        return Lookup.of(metadata.Row(row["by"], row["written"], json.loads(row["values"])) for row in kept)
+        lookup = Lookup.of(metadata.Row(row["by"], row["written"], json.loads(row["values"])) for row in kept)
+        self._imported = version, lookup
+        return lookup
 
     def join(
         self, table: metadata.Table, key: str, by: str = metadata.ANY, *, replace: bool = False, dry_run: bool = False
@@ -679,9 +687,7 @@ class Archive:
         if by != metadata.ANY:
             by = metadata.FIELD + tag_of(by.removeprefix(metadata.FIELD))
         rows = [metadata.Row(by, row[column], row) for row in table.rows if column in row]
-        lookup = Lookup() if replace else self._lookup()
-        for row in rows:
-            lookup.add(row)
+        lookup = Lookup.of([*(() if replace else self._lookup().rows.values()), *rows])
         own = Lookup.of(rows)
         drawings = self.records(None, ("path", "root", "field", "meta"))
         matched: dict[str, list[str]] = {}
@@ -785,7 +791,7 @@ class Archive:
         """Remove rows; returns how many there were. Unknown ids are no error: they are not there."""
         ids, before = list(ids), len(self)
         with database_errors(self.address):
-            level = [self._db.open_table(LEVEL)] if ids and LEVEL in self._db.list_tables().tables else []
+            level = [self.table(LEVEL)] if ids and LEVEL in self.tables() else []
             for table in (self._table, *level):
                 for i in range(0, len(ids), 500):
                     table.delete(f"id IN ({', '.join(map(quote, ids[i : i + 500]))})")
@@ -1080,11 +1086,10 @@ class Archive:
             if condition:
                 passing = set(self._select(["id"], f"turn <> 0 AND {condition}", self._facts_table())["id"].to_pylist())
             level_scores = level.scores(query)
-            for i in np.argsort(-level_scores, kind="stable"):
+            ordered = np.argsort(-level_scores, kind="stable").tolist()
+            for i in islice((i for i in ordered if passing is None or str(level.ids[i]) in passing), k):
                 hit = Hit(str(level.ids[i]), level.paths[i], level.roots[i], float(level_scores[i]))
-                if len(best) >= k and hit.score < sorted((known.score for known in best.values()), reverse=True)[k - 1]:
-                    break
-                if (passing is None or hit.id in passing) and (hit.id not in best or hit.score > best[hit.id].score):
+                if hit.id not in best or hit.score > best[hit.id].score:
                     best[hit.id] = hit
         return sorted(best.values(), key=lambda hit: (-hit.score, hit.id))[:k]
 
@@ -1136,8 +1141,8 @@ class Archive:
             vectors: list[Vectors] = []
             found: list[tuple[str, int, bytes]] = []
             with database_errors(self.address):
-                if wanted and LEVEL in self._db.list_tables().tables:
-                    for batch in self._db.open_table(LEVEL).search().to_batches():
+                if wanted and LEVEL in self.tables():
+                    for batch in self.table(LEVEL).search().to_batches():
                         block = batch["vector"].flatten().to_numpy().reshape(-1, self.dim)
                         columns = (batch[name].to_pylist() for name in ("id", "hash", "sketch"))
                         for i, (id, digest, pen) in enumerate(zip(*columns, strict=True)):

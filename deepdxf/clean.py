@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, is_any
+from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, handle_text, is_any
 from deepdxf.fingerprint import border, mixed
-from deepdxf.geometry import Shapes, edges, once
+from deepdxf.geometry import TEXTS, Shapes, edges, once
 
 C = EntityClass
 CELLS = 1e9  # along the longer side of the frame
@@ -33,7 +33,6 @@ FAR = 1e12  # cells: strays beyond are all in the last
 
 EDGED = (C.LINE, C.LWPOLYLINE, C.LEADER, C.SOLID, C.HATCH)
 CHAINED = (C.LWPOLYLINE, C.LEADER)  # whose repeated vertices go
-TEXTS = (C.TEXT, C.MTEXT)
 # Scalars that tell entities with the same points apart, by what they are measured in.
 LENGTHS = {C.TEXT: ("height",), C.MTEXT: ("height", "char_height"), C.ARC: ("radius",), C.CIRCLE: ("radius",)}
 ANGLES = {
@@ -174,19 +173,15 @@ def places(drawing: Drawing, dirt: Dirt) -> list[dict[str, Any]]:
             {
                 "kind": kind,
                 "class": C(int(drawing.cls[row])).name,
-                "handle": _hex(drawing.handle[row]),
+                "handle": handle_text(drawing.handle[row]),
                 "layer": drawing.layers[drawing.layer[row]],
                 "block": drawing.blocks[drawing.block_index[parent]] if parent >= 0 else "",
                 "x": round(x, 6) + 0.0,
                 "y": round(y, 6) + 0.0,
-                "of": _hex(drawing.handle[of]) if of >= 0 else "",
+                "of": handle_text(drawing.handle[of]) if of >= 0 else "",
             }
         )
     return made
-
-
-def _hex(handle: int | np.integer) -> str:
-    return f"{int(handle):X}" if handle else ""
 
 
 def _emptied(drawing: Drawing, gone: BoolArray) -> BoolArray:

@@ -27,11 +27,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from deepdxf.align import IDENTITY, Alignment, Rotation, Scale, align, default_tolerance
-from deepdxf.drawing import SCALARS, Drawing, EntityClass, FloatArray
+from deepdxf.drawing import SCALARS, Drawing, EntityClass, FloatArray, enclosing, handle_text
 from deepdxf.encoder import Encoder, Similarity, Switches, similarity
 from deepdxf.errors import DeepDXFError
-from deepdxf.geometry import transform
-from deepdxf.match import DOUBLED, LABELS, REDRAWN, TEXTS, Matching, dimension_points, match
+from deepdxf.geometry import LABELS, TEXTS, transform
+from deepdxf.match import DOUBLED, REDRAWN, Matching, dimension_points, match
 
 C = EntityClass
 KINDS = ("removed", "added", "changed", "moved")
@@ -432,12 +432,12 @@ class _Describer:
         x1, y1 = box[:, 2:].max(axis=0).tolist()
         parent = int(drawing.parent[row])
         return Place(
-            _hex(drawing.handle[row]),
+            handle_text(drawing.handle[row]),
             drawing.layers[drawing.layer[row]],
             int(drawing.color[row]),
             (x0, y0, x1, y1),
             drawing.blocks[drawing.block_index[parent]] if parent >= 0 else "",
-            _hex(drawing.handle[which.root[row]]) if parent >= 0 else "",
+            handle_text(drawing.handle[which.root[row]]) if parent >= 0 else "",
             drawing.text(row),
             rows,
         )
@@ -643,7 +643,9 @@ class _Describer:
                 if place:
                     named[k].update(place.rows)
         pairs = (pair for pair in self.matching.same.tolist() if pair[0] not in named[0] and pair[1] not in named[1])
-        return tuple((_hex(self.a.handle[i]), _hex(self.b.handle[j]), C(int(self.a.cls[i])).name) for i, j in pairs)
+        return tuple(
+            (handle_text(self.a.handle[i]), handle_text(self.b.handle[j]), C(int(self.a.cls[i])).name) for i, j in pairs
+        )
 
     def classes(self) -> dict[str, ClassScore]:
         """Agreement by entity class, of marks that lie over each other."""
@@ -709,8 +711,7 @@ def union_frame(a: Drawing, b: Drawing) -> FloatArray:
     frames = [d.frame for d in (a, b) if d.visible.any()]
     if not frames:
         return np.zeros(4)
-    stacked = np.array(frames)
-    return np.concatenate([stacked[:, :2].min(axis=0), stacked[:, 2:].max(axis=0)])
+    return enclosing(np.array(frames))
 
 
 def color_text(color: int) -> str:
@@ -718,10 +719,6 @@ def color_text(color: int) -> str:
     if color < 0:
         return f"#{-1 - color:06x}"
     return {0: "by block", 256: "by layer"}.get(color, f"colour {color}")
-
-
-def _hex(handle: int | np.integer) -> str:
-    return f"{int(handle):X}" if handle else ""
 
 
 def _number(value: float) -> float:

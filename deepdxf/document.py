@@ -13,7 +13,7 @@ import numpy as np
 
 from deepdxf.drawing import SCALARS, Drawing, EntityClass, FloatArray
 from deepdxf.dxfwrite import UNITS, Doc, Entity, Point
-from deepdxf.geometry import Shapes, dimension_lines, text_corners
+from deepdxf.geometry import TEXTS, Shapes, dimension_lines, text_corners
 
 C = EntityClass
 LINEAR, ALIGNED, DIAMETER, RADIUS = 0, 1, 3, 4  # kinds of dimensions
@@ -82,7 +82,7 @@ def _records(
         name, angle = ("SOLID", 0.0) if solid else ("ANSI31", value["pattern_angle"] + 45.0)
         counts = [len(loop) for loop in loops]
         return [Entity("HATCH", layer, points, size=scale, angle=angle, name=name, bulges=third, counts=counts)]
-    if cls in (C.TEXT, C.MTEXT):
+    if cls in TEXTS:
         quad, text = quads[row], drawing.text(row)
         if not text.strip():
             return []

@@ -281,4 +281,14 @@ def robust_frame(box: FloatArray) -> FloatArray:
             near = (box[:, :2] >= core_lo - reach).all(axis=1) & (box[:, 2:] <= core_hi + reach).all(axis=1)
             if near.any():
                 box = box[near]
-    return np.concatenate([box[:, :2].min(axis=0), box[:, 2:].max(axis=0)])
+    return enclosing(box)
+
+
+def enclosing(boxes: FloatArray) -> FloatArray:
+    """(4,) the box around boxes (m, 4), at least one."""
+    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+
+
+def handle_text(handle: int | np.integer) -> str:
+    """A handle as files and people write it, hexadecimal; empty where there is none (0)."""
+    return f"{int(handle):X}" if handle else ""

@@ -15,6 +15,12 @@ from deepdxf.errors import DeepDXFError, ReadError
 SUFFIXES = (".dxf", ".dwg", ".dxf.gz")
 
 
+def stem_of(name: str) -> str:
+    """A drawing's name or path without its ending, one of `SUFFIXES` in any case; itself where it has none of them."""
+    ending = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)), "")
+    return name[: len(name) - len(ending)]
+
+
 @dataclass(frozen=True)
 class Files:
     """Drawing files below some paths."""

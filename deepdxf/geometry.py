@@ -29,6 +29,7 @@ C = EntityClass
 BULGED = (C.LWPOLYLINE, C.HATCH)  # classes whose third vertex column is a bulge
 ROUND = (C.CIRCLE, C.ARC)
 TEXTS = (C.TEXT, C.MTEXT)
+LABELS = (*TEXTS, C.DIMENSION, C.LEADER)  # what is written about the drawn things
 STRETCHED = (*TEXTS, C.INSERT)  # classes with lengths along and across their rotation
 ARC_SPANS = 4  # an arc becomes a quadratic rational spline of four spans: each at most 90°, weights stay above 0.7
 BULGE_CHORDS = 16  # chords that stand for a bulge where the map bends it into an ellipse
@@ -104,7 +105,7 @@ def once(function: Callable[[Subject], Result]) -> Callable[[Subject], Result]:
 
     Their columns must not change once such a function was called.
     """
-    name = f"_{function.__name__}"
+    name = f"_{function.__module__}.{function.__qualname__}"  # two modules may use one name
 
     @functools.wraps(function)
     def remembered(subject: Subject) -> Result:

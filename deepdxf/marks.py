@@ -12,7 +12,7 @@ import re
 import unicodedata
 from typing import Literal
 
-from deepdxf.files import SUFFIXES
+from deepdxf.files import stem_of
 
 # Which mark orders versions, the best first
 Basis = Literal["title block", "revision", "version", "letter", "date", "word", "copy"]
@@ -39,12 +39,7 @@ def marks_of(name: str) -> tuple[str, dict[Basis, tuple[Key, str]]]:
 
     The base is folded (case, width of letters, separators); it is empty where the name consists of marks.
     """
-    stem = unicodedata.normalize("NFKC", name)
-    for suffix in sorted(SUFFIXES, key=len, reverse=True):
-        if stem.lower().endswith(suffix):
-            stem = stem[: -len(suffix)]
-            break
-    rest = _CAMEL.sub(" ", stem).lower()
+    rest = _CAMEL.sub(" ", stem_of(unicodedata.normalize("NFKC", name))).lower()
     marks: dict[Basis, tuple[Key, str]] = {}
 
     def take(basis: Basis, match: re.Match[str] | None, key: Key) -> None:

@@ -24,12 +24,10 @@ import numpy as np
 from deepdxf.align import cells
 from deepdxf.clean import Runs, find
 from deepdxf.descriptor import mix
-from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, gather_ranges
-from deepdxf.geometry import Shapes, arcs, dimension_lines, edges, spline_samples
+from deepdxf.drawing import BoolArray, Drawing, EntityClass, FloatArray, IntArray, enclosing, gather_ranges
+from deepdxf.geometry import TEXTS, Shapes, arcs, dimension_lines, edges, spline_samples
 
 C = EntityClass
-TEXTS = (C.TEXT, C.MTEXT)
-LABELS = (*TEXTS, C.DIMENSION, C.LEADER)
 EDGED = (C.LINE, C.LWPOLYLINE, C.LEADER)  # classes whose edges are marks
 
 MARKS = ("line", "arc", "circle", "spline", "text", "dimension", "hatch", "solid", "other")
@@ -474,7 +472,7 @@ def _hatch_blocks(side: Side) -> list[tuple[IntArray, FloatArray]]:
             picked = np.flatnonzero(side.root[marks.row] == insert)
             if len(picked) and (side.partner[picked] == ALONE).all() and (marks.kind[picked] == LINE).all():
                 values = marks.values[picked]
-                found.append((picked, np.concatenate([values[:, :2].min(axis=0), values[:, 2:4].max(axis=0)])))
+                found.append((picked, enclosing(values[:, :4])))
     return found
 
 
@@ -718,9 +716,5 @@ class _Pairing:
     def _boxes(self, k: int, units: IntArray) -> FloatArray:
         """(len(units), 4) boxes of units; a block's is around its content."""
         drawing = self.sides[k].drawing
-        boxes = np.array([_around(drawing.box[self.sides[k].rows(unit)]) for unit in units.tolist()])
+        boxes = np.array([enclosing(drawing.box[self.sides[k].rows(unit)]) for unit in units.tolist()])
         return np.where(np.isfinite(boxes), boxes, 0.0)
-
-
-def _around(boxes: FloatArray) -> FloatArray:
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])

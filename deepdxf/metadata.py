@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from deepdxf.errors import DeepDXFError
-from deepdxf.files import SUFFIXES
+from deepdxf.files import stem_of
 from deepdxf.marks import NUMBER_TAGS, marks_of, number_of, tag_of
 
 ANY, FIELD = "any", "field:"  # how keys name drawings
@@ -218,12 +218,6 @@ class Lookup:
         for row in self.find(record):
             known = merged(known, row.values)
         return known
-
-
-def stem_of(name: str) -> str:
-    """A file's name without its ending."""
-    ending = next((suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)), "")
-    return name[: len(name) - len(ending)]
 
 
 def merged(old: Values, new: Values) -> Values:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from deepdxf.compare import Comparison, Difference, Place, Value, union_frame
-from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray
+from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray, enclosing
 from deepdxf.dxfwrite import UNITS, Doc, Entity, dxf_bytes
 from deepdxf.files import replacing
 from deepdxf.geometry import Shapes, dimension_lines, spline_samples, transform
@@ -118,7 +118,7 @@ class _Sheet:
     def place(self, d: Difference) -> FloatArray:
         """(4,) the box of all that a difference shows, grid steps."""
         boxes = np.array([self.box(place, place is d.a) for place in (d.a, d.b) if place])
-        return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
+        return enclosing(boxes)
 
     def layers(self, *, pixel: float) -> str:
         """SVG groups of all looks, the unchanged lowest; ``pixel``: what a pixel of the looks' widths is."""

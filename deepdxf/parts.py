@@ -32,7 +32,7 @@ from deepdxf.align import cells
 from deepdxf.archive import Archive
 from deepdxf.batch import progress_bar, read_many
 from deepdxf.descriptor import Strokes, mix
-from deepdxf.drawing import BoolArray, Drawing, FloatArray, IntArray
+from deepdxf.drawing import BoolArray, Drawing, FloatArray, IntArray, enclosing
 from deepdxf.encoder import Switches
 from deepdxf.errors import DeepDXFError, ReadError
 from deepdxf.files import without_path
@@ -86,7 +86,7 @@ class Detail:
     @property
     def frame(self) -> FloatArray:
         """(4,) its box."""
-        return np.concatenate([self.pen.box[:, :2].min(axis=0), self.pen.box[:, 2:].max(axis=0)])
+        return enclosing(self.pen.box)
 
     @property
     def diagonal(self) -> float:

@@ -32,7 +32,7 @@ from matplotlib.path import Path as Outline
 from matplotlib.ticker import MaxNLocator
 
 from deepdxf.console import shown
-from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray
+from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray, enclosing
 from deepdxf.files import replacing
 from deepdxf.geometry import segments
 from deepdxf.match import Matching
@@ -978,7 +978,7 @@ def joined(matching: Matching, pairs: Sequence[Pair], most: int = JOINED) -> lis
         some = [pair for pair in pairs if pair.kind in kinds and np.isfinite(box[list(pair.a)]).all()]
         if not some:
             continue
-        boxes = np.array([_around(box[list(pair.a)]) for pair in some])
+        boxes = np.array([enclosing(box[list(pair.a)]) for pair in some])
         middle, size = (boxes[:, :2] + boxes[:, 2:]) / 2, np.hypot(*(boxes[:, 2:] - boxes[:, :2]).T)
         far = np.full(len(some), np.inf)
         for known in middles:
@@ -990,10 +990,6 @@ def joined(matching: Matching, pairs: Sequence[Pair], most: int = JOINED) -> lis
             far = np.minimum(far, np.hypot(*(middle - middle[k]).T))
             far[k] = 0.0
     return chosen
-
-
-def _around(boxes: FloatArray) -> FloatArray:
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
 @styled
@@ -1088,7 +1084,7 @@ def _kinds(side: int, n: int, pairs: Sequence[Pair], matching: Matching) -> Any:
 def _on_ink(drawing: Drawing, rows: tuple[int, ...]) -> tuple[float, float]:
     """A point of the ink of some rows, the one nearest to the middle of their box."""
     lines, owner = segments(drawing.select(np.array(rows)))
-    box = _around(drawing.box[list(rows)])
+    box = enclosing(drawing.box[list(rows)])
     middle = (box[:2] + box[2:]) / 2
     ends = ((lines[:, :2] + lines[:, 2:]) / 2)[np.isfinite(lines).all(axis=1)] if len(owner) else np.zeros((0, 2))
     if not len(ends):

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray, is_any
+from deepdxf.drawing import Drawing, EntityClass, FloatArray, IntArray, enclosing, is_any
 from deepdxf.errors import DeepDXFError
-from deepdxf.geometry import segments
+from deepdxf.geometry import LABELS, TEXTS, segments
 
 C = EntityClass
 GAP = 0.01  # of the longer side of the frame: the default
@@ -27,7 +27,6 @@ REACH = 4.0  # gaps within which a label finds its part
 WORDS = 0.3  # share of texts of a table; of a title block half of it
 CORNER = 0.03  # of the sheet: how near to the frame's corner that is
 LEAST = 0.02  # of the longest side of all parts: smaller pieces are labels, if a part is near
-LABELS = (C.TEXT, C.MTEXT, C.DIMENSION, C.LEADER)
 PAPERS = (2**0.5, 11 / 8.5, 17 / 11, 22 / 17, 34 / 22, 3 / 2)  # proportions of sheets: ISO, ANSI, architectural
 KINDS = ("part", "title block", "note", "frame")
 
@@ -62,7 +61,7 @@ def split(drawing: Drawing, gap: float | None = None) -> list[Piece]:
     sheet = inside = None
     while len(found := _frame(drawing, inner, sheet)):  # frames within frames
         frame_rows[found] = True
-        around = _around(drawing.box[found])
+        around = enclosing(drawing.box[found])
         sheet, inside = around if sheet is None else sheet, _within(drawing.box[found], around)
         inner = rows[~frame_rows[rows]]
     if not len(inner):
@@ -72,7 +71,7 @@ def split(drawing: Drawing, gap: float | None = None) -> list[Piece]:
     pieces = []
     for number in np.unique(label):
         of = inner[label == number]
-        box = _around(drawing.box[of])
+        box = enclosing(drawing.box[of])
         if inside is not None and ((box[2:] <= inside[:2]) | (box[:2] >= inside[2:])).any():
             frame_rows[of] = True  # marks and letters of zones along the edge
         else:
@@ -81,12 +80,8 @@ def split(drawing: Drawing, gap: float | None = None) -> list[Piece]:
     band = max((float(piece.box[3] - piece.box[1]) for piece in parts), default=1.0) or 1.0
     pieces.sort(key=lambda p: (KINDS.index(p.kind), -math.floor(p.box[3] / band + 0.5), *p.box.round(9).tolist()))
     if sheet is not None:
-        pieces.append(Piece("frame", np.flatnonzero(frame_rows), _around(drawing.box[frame_rows])))
+        pieces.append(Piece("frame", np.flatnonzero(frame_rows), enclosing(drawing.box[frame_rows])))
     return pieces
-
-
-def _around(boxes: FloatArray) -> FloatArray:
-    return np.concatenate([boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)])
 
 
 def _within(boxes: FloatArray, around: FloatArray) -> FloatArray:
@@ -110,7 +105,7 @@ def _frame(drawing: Drawing, rows: IntArray, outer: FloatArray | None) -> IntArr
     nothing = rows[:0]
     if len(rows) < 3:
         return nothing
-    sheet = _around(drawing.box[rows])
+    sheet = enclosing(drawing.box[rows])
     size = np.maximum(sheet[2:] - sheet[:2], 1e-12)
     again = outer is not None and bool((size > (1.0 - 2.0 * EDGE) * (outer[2:] - outer[:2])).all())
     if outer is not None and not again:
@@ -142,7 +137,7 @@ def _is_sheet(drawing: Drawing, inside: IntArray, size: FloatArray) -> bool:
         return False
     ratio = float(size.max() / size.min())
     on_paper = any(abs(ratio / paper - 1.0) < 0.02 for paper in PAPERS)
-    if on_paper and is_any(drawing.cls[inside], C.TEXT, C.MTEXT).sum() >= 3:
+    if on_paper and is_any(drawing.cls[inside], *TEXTS).sum() >= 3:
         return True
     label, _ = _connected(drawing, inside, GAP * float(size.max()))
     _, outlines = _connected(drawing, inside, GAP / 5.0 * float(size.max()))  # holes may lie near the outline
@@ -154,8 +149,8 @@ def _connected(drawing: Drawing, rows: IntArray, gap: float) -> tuple[IntArray, 
     from scipy import ndimage
 
     kept = drawing.select(rows)
-    low, size = _around(kept.box)[:2], gap / 2.0
-    cells = np.ceil((_around(kept.box)[2:] - low) / size).astype(np.int64) + 5
+    low, size = enclosing(kept.box)[:2], gap / 2.0
+    cells = np.ceil((enclosing(kept.box)[2:] - low) / size).astype(np.int64) + 5
     size *= max(1.0, float(cells.max()) / MOST_CELLS)
     cells = np.minimum(cells, MOST_CELLS + 5)
     lines, owner = segments(kept, size / 2)
@@ -193,7 +188,7 @@ def _connected(drawing: Drawing, rows: IntArray, gap: float) -> tuple[IntArray, 
 def _labels_to_parts(drawing: Drawing, rows: IntArray, label: IntArray, gap: float) -> IntArray:
     """Labels in which texts and dimensions alone, and tiny pieces, have gone to the nearest part within reach."""
     numbers = np.unique(label)
-    boxes = np.array([_around(drawing.box[rows[label == n]]) for n in numbers]).reshape(-1, 4)
+    boxes = np.array([enclosing(drawing.box[rows[label == n]]) for n in numbers]).reshape(-1, 4)
     strokes = np.array([(~is_any(drawing.cls[rows[label == n]], *LABELS)).sum() for n in numbers])
     extent = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     longest = extent[strokes > 0].max(initial=0.0)
@@ -212,7 +207,7 @@ def _labels_to_parts(drawing: Drawing, rows: IntArray, label: IntArray, gap: flo
 
 def _kind(drawing: Drawing, rows: IntArray, box: FloatArray, sheet: FloatArray | None) -> str:
     cls = drawing.cls[rows]
-    words = is_any(cls, C.TEXT, C.MTEXT)
+    words = is_any(cls, *TEXTS)
     if is_any(cls, *LABELS).all():
         return "note"
     if sheet is not None:

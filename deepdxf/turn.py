@@ -16,7 +16,7 @@ import numpy as np
 
 from deepdxf.drawing import Drawing, FloatArray, IntArray, is_any
 from deepdxf.drawing import EntityClass as C
-from deepdxf.geometry import Shapes, boxes, edges, transform
+from deepdxf.geometry import Shapes, boxes, edges, once, transform
 
 REACH = 1.0  # degrees within which lines have one direction
 NARROWED = (0.3, 0.1, 0.03, 0.01)  # and by which it is then told closer
@@ -27,6 +27,7 @@ LEAST = 1e-3  # degrees: a drawing that is turned by less lies level, for that i
 LEVEL = 3e-4  # of its length by which a line that is level may rise: rounding in files
 
 
+@once
 def directions(drawing: Drawing) -> list[float]:
     """The pronounced directions of a drawing's straight lines, the strongest first, in degrees from −45 to below 45.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepdxf import metadata
-from deepdxf.archive import METADATA, Archive
+from deepdxf import encoder, metadata, reader
+from deepdxf.archive import METADATA, Archive, Ingest
 from deepdxf.cli import main
 from deepdxf.errors import ArchiveError, DeepDXFError, FilterError
 from deepdxf.metadata import FIELD, Lookup, Row, flat, number_in, pack, read_table, unpack, value_of
@@ -296,3 +297,31 @@ def test_an_export_has_it_all(made: Path, capsys: pytest.CaptureFixture[str]) ->
 def test_a_key_that_is_no_column(made: Path) -> None:
     with pytest.raises(ArchiveError, match="no column 'Nummer'; it has PartNo, Material, Unit price, Customer"):
         Archive.open(made / "archive").join(read_table(made / "t.csv"), "Nummer")
+
+
+def test_many_rows_are_read_once_and_again_after_an_import(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive, other = Archive.open(made / "archive"), Archive.open(made / "archive")
+    names = [f"new_{number}" for number in range(40)]
+    (made / "t.csv").write_text("PartNo,Material\n" + "".join(f"{name},{name}\n" for name in names), encoding="utf-8")
+    other.join(read_table(made / "t.csv"), "PartNo")
+    read, of = [], Lookup.of
+
+    def counted(rows: Any) -> Lookup:
+        read.append(1)
+        return of(rows)
+
+    ingest = Ingest(functools.partial(encoder.load, "histogram"), reader.read)
+    monkeypatch.setattr(Lookup, "of", counted)
+    monkeypatch.setattr("deepdxf.archive.BATCH_ROWS", 1)
+    folder = made / "more"
+    folder.mkdir()
+    for number, name in enumerate(names[-4:]):
+        write(folder / f"{name}.dxf", number)
+    archive.index([folder], ingest, workers=1)
+    assert len(read) == 1
+    assert passing(made, "meta.material like 'new%'") == [f"{name}.dxf" for name in names[-4:]]
+    (made / "t.csv").write_text("PartNo,Material\nlast,steel\n", encoding="utf-8")
+    other.join(read_table(made / "t.csv"), "PartNo")
+    write(folder / "last.dxf", 9)
+    archive.index([folder], ingest, workers=1)
+    assert passing(made, "meta.material = 'steel'") == ["last.dxf"]
