@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from deepdxf.console import listed, print_json, shown
+from deepdxf.console import complain, listed, print_json, shown
 from deepdxf.errors import DeepDXFError
 
 Arguments = argparse.Namespace
@@ -53,7 +54,11 @@ def split(arguments: Arguments) -> int:
         )  # fmt: skip
     write_csv(out / TABLE, rows)
     if arguments.json:
-        return print_json({"file": str(arguments.file), "out": str(out), "pieces": rows})
+        read_as = {"status": drawing.status, "problems": [asdict(problem) for problem in drawing.problems]}
+        return print_json({"file": str(arguments.file), **read_as, "out": str(out), "pieces": rows})
+    if drawing.status in ("partial", "too large"):  # the parts would be taken for all that the sheet has
+        for problem in drawing.problems:
+            complain(drawing.status, str(arguments.file), f"{problem.message} ({problem.count})")
     for row in rows:
         where = f"({row['x0']:g}, {row['y0']:g}) to ({row['x1']:g}, {row['y1']:g})"
         print(

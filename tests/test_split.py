@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from deepdxf.errors import DeepDXFError
 from deepdxf.reader import parse, read
 from deepdxf.split import split
 from deepdxf.synth import generate
+from tests import dxf
 from tests.drawings import circle, drawing, drawing_of, line, polyline
 
 C = EntityClass
@@ -207,3 +209,13 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert "is not empty" in capsys.readouterr().err
     assert main(["split", str(file), "--out", str(tmp_path / "all"), "--all", "--json"]) == 0
     assert len(list((tmp_path / "all").glob("*.dxf"))) == 5
+
+
+def test_the_command_tells_what_is_missing_of_the_sheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    whole = dxf.encode(dxf.document("".join(dxf.line(x, 0, x + 0.5, 9) for x in range(40))))
+    (tmp_path / "cut.dxf").write_bytes(whole[: len(whole) // 2])
+    assert main(["split", str(tmp_path / "cut.dxf"), "--out", str(tmp_path / "parts")]) == 0
+    assert "partial: " in capsys.readouterr().err
+    assert main(["split", str(tmp_path / "cut.dxf"), "--out", str(tmp_path / "again"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == "partial" and document["problems"]
